@@ -1,0 +1,33 @@
+# Every target sets up what it needs in .venv; nothing else has to be installed but Python (>= 3.11) and make.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: demo test check format clean
+
+demo: $(READY)  ## train MemN2N and the LSTM on the embedded sample, beside its known floor
+	$(BIN)/memlm data get stories
+	$(BIN)/memlm train --recipe demo-memn2n --run-dir runs/demo-memn2n --overwrite
+	$(BIN)/memlm train --recipe demo-lstm --run-dir runs/demo-lstm --overwrite
+	$(BIN)/memlm compare runs/demo-memn2n runs/demo-lstm
+
+test: check  ## every check of the project
+	$(BIN)/python -m pytest
+
+check: $(READY)  ## formatting, lint and types
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("memlm needs Python 3.11 or newer: make PYTHON=python3.12")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:  ## the environment and caches; data/ and runs/ stay
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info

@@ -1,0 +1,47 @@
+"""memlm: end-to-end memory networks for language modelling, beside an LSTM baseline.
+
+    model = memlm.load("runs/ptb-memn2n-6x100")
+    model.perplexity("the company said it will")
+    model.next_word("the company said it").top(5)
+
+The public names are resolved when they are first used: importing memlm costs no torch.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from memlm.errors import MemlmError
+
+if TYPE_CHECKING:
+    from memlm.config import Config, LSTMConfig, MemN2NConfig, TrainConfig
+    from memlm.recipes import recipe
+    from memlm.trained import NextWord, TrainedModel, load
+
+__all__ = [
+    "Config",
+    "LSTMConfig",
+    "MemN2NConfig",
+    "MemlmError",
+    "NextWord",
+    "TrainConfig",
+    "TrainedModel",
+    "load",
+    "recipe",
+]
+
+_HOME = {
+    "Config": "config",
+    "LSTMConfig": "config",
+    "MemN2NConfig": "config",
+    "TrainConfig": "config",
+    "NextWord": "trained",
+    "TrainedModel": "trained",
+    "load": "trained",
+    "recipe": "recipes",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'memlm' has no attribute {name!r}")
+    return getattr(import_module(f"memlm.{_HOME[name]}"), name)

@@ -1,0 +1,5 @@
+"""`python -m memlm`."""
+
+from memlm.cli import main
+
+main(prog_name="memlm")

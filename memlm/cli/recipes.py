@@ -1,0 +1,13 @@
+"""`memlm recipes`."""
+
+import click
+
+from memlm.recipes import RECIPES, describe
+
+
+@click.command("recipes")
+def command() -> None:
+    """List the named settings: where each is from, and the perplexity (valid/test) that it should give."""
+    width = max(map(len, RECIPES))
+    for name in RECIPES:
+        click.echo(f"{name:{width}}  {describe(name)}")

@@ -1,0 +1,186 @@
+"""A training session at the terminal: what is said, drawn and kept while a run trains."""
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from memlm import report, train
+from memlm.config import Config
+from memlm.data import dataset
+from memlm.errors import MemlmError
+from memlm.evaluate import perplexity
+from memlm.models import build
+from memlm.runlog import Curves, RunFolder
+from memlm.trained import load_run
+
+HEADER = f"{'epoch':>5} {'train ppl':>10} {'valid ppl':>10} {'lr':>9} {'grad norm':>10} {'tokens/s':>9} {'time':>8}"
+
+
+@dataclasses.dataclass(kw_only=True)
+class Session:
+    """A run, its data and its model, ready to train."""
+
+    run: RunFolder
+    config: Config
+    data: dataset.TextDataset
+    training: train.Training
+
+    def train(self, stop: Callable[[], bool]) -> None:
+        """Train until done or stopped; then score the best state and write the summary."""
+        with Display() as display:
+            self._introduce(display)
+            train_tokens, valid_tokens = (self.data.splits[split].tokens for split in ("train", "valid"))
+            why = train.fit(self.training, train_tokens, valid_tokens, self.run, display, stop)
+            if why == "stopped":
+                progress = self.training.progress
+                display.say(
+                    f"stopped at step {progress.step}, in epoch {progress.epoch + 1}; nothing is lost. To go on:"
+                )
+                display.say(f"    memlm train --resume {self.run.path}")
+                return
+            self._conclude(display, why)
+
+    def _introduce(self, display: "Display") -> None:
+        model, device = self.training.model, self.training.device
+        label = self.config.model.label
+        display.say(
+            f"{label} on {self.data.name}: {model.parameter_count:,} parameters, {device}; run {self.run.path}"
+        )
+        if self.data.floor_nats:
+            floors = (f"{split} {self._floor(split):.2f}" for split in ("valid", "test"))
+            display.say(f"no model can be below the entropy floor: {', '.join(floors)}")
+        if self.training.progress.step:
+            display.say(f"going on after step {self.training.progress.step}")
+        display.say(HEADER)
+
+    def _floor(self, split: str) -> float:
+        return perplexity(self.data.floor_nats[split], len(self.data.splits[split].tokens))
+
+    def _conclude(self, display: "Display", why: str) -> None:
+        progress = self.training.progress
+        trained = load_run(self.run, which="best", device=self.training.device.type)
+        scores = {split: trained.evaluate(split) for split in ("valid", "test")}
+        for score in scores.values():
+            report.record(self.run, score)
+        figures = {f"{split}_perplexity": score["perplexity"] for split, score in scores.items()}
+        summary = {
+            "model": self.config.model.name,
+            "label": self.config.model.label,
+            "dataset": self.data.name,
+            "parameters": trained.model.parameter_count,
+            "protocol": "exact",
+            **figures,
+            "best_epoch": progress.best_epoch,
+            "train_perplexity": progress.history[progress.best_epoch - 1]["train_perplexity"],
+            "epochs": progress.epoch,
+            "steps": progress.step,
+            "seconds": sum(epoch["seconds"] for epoch in progress.history),
+            "finished": why,
+        }
+        self.run.write_json("summary.json", summary)
+        curves = Curves(self.run.path)
+        curves.add_result(self.config, figures)
+        curves.close()
+        shown = ", ".join(f"{split} {score['perplexity']:.2f}" for split, score in scores.items())
+        display.say(f"best epoch {progress.best_epoch}: perplexity {shown}")
+
+
+def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Session:
+    """A session of a new run."""
+    device = train.choose_device(config.train.device)
+    data = dataset.load(config.dataset)
+    train.check_fits(config, data.splits["train"].tokens)
+    config = config.resolved()
+    path = run_dir or _free_folder(f"{Path(config.dataset).name}-{config.model.label}")
+    run = RunFolder.create(path, config, data.vocabulary, overwrite=overwrite)
+    vocabulary = data.vocabulary
+    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
+    return Session(run=run, config=config, data=data, training=train.Training(model, config.train, device))
+
+
+def resume(path: Path, changes: Mapping[str, Any]) -> Session:
+    """A session that goes on with a run from its checkpoint `last`, or from its beginning if there is none yet."""
+    run = RunFolder.open(path)
+    config = run.config()
+    config = dataclasses.replace(config, train=config.train.replace(changes))
+    device = train.choose_device(config.train.device)
+    vocabulary = run.vocabulary()
+    data = dataset.load(config.dataset, vocabulary=vocabulary)
+    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
+    training = train.Training(model, config.train, device)
+    if run.last.exists():
+        training.load(run)
+    if training.progress.finished and not training.reopen():
+        why = training.progress.finished
+        raise MemlmError(
+            f"{path} has finished ({why}): give more --epochs or --max-steps to go on, or `memlm eval {path}`"
+        )
+    run.write_config(config)
+    return Session(run=run, config=config, data=data, training=training)
+
+
+def _free_folder(name: str) -> Path:
+    """runs/name, or runs/name-2, -3, ... if that is taken."""
+    path, number = Path("runs") / name, 1
+    while path.exists():
+        number += 1
+        path = Path("runs") / f"{name}-{number}"
+    return path
+
+
+class Display:
+    """Lines for all, and a progress bar where standard error is a terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("epoch {task.fields[epoch]}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("ppl {task.fields[ppl]:.1f}  loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} tokens/s"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._task = self._bar.add_task("", total=None, visible=False, epoch=0, ppl=0.0, loss=0.0, rate=0.0)
+
+    def __enter__(self) -> "Display":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """A line on standard output, above the bar."""
+        if self._bar.live.is_started:
+            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
+        else:
+            click.echo(line)
+
+    def step(self, progress: train.Progress, recent: train.Totals, steps_in_epoch: int) -> None:
+        """Move the bar on."""
+        self._bar.update(
+            self._task,
+            visible=True,
+            total=steps_in_epoch,
+            completed=progress.totals.steps,
+            epoch=progress.epoch + 1,
+            ppl=perplexity(recent.nats, recent.targets),
+            loss=recent.nats / recent.targets,
+            rate=recent.targets / recent.seconds,
+        )
+
+    def epoch(self, metrics: dict[str, Any], *, best: bool) -> None:
+        """The epoch's line; a star marks the best so far."""
+        self.say(
+            f"{metrics['epoch']:5} {metrics['train_perplexity']:10.2f} {metrics['valid_perplexity']:10.2f} "
+            f"{metrics['lr']:9.2g} {metrics['grad_norm']:10.1f} {metrics['tokens_per_second']:9,.0f} "
+            f"{report.duration(metrics['seconds']):>8}{' *' if best else ''}"
+        )

@@ -1,0 +1,264 @@
+"""Settings as frozen dataclasses that validate themselves; TOML in and out.
+
+The defaults are the recipe of Sukhbaatar et al. 2015 (arXiv:1503.08895, section 5) and its reference code.
+Every field carries its own help text and limits, from which the command line and the errors are made.
+"""
+
+import dataclasses
+import difflib
+import math
+import tomllib
+import types
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Self, get_args, get_type_hints
+
+from memlm.errors import MemlmError
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+) -> Any:
+    """A dataclass field with its help text and what it accepts: >= low, > above, < below, one of choices."""
+    limits = {"low": low, "above": above, "below": below, "choices": choices}
+    return dataclasses.field(default=default, metadata={"help": help, **limits})
+
+
+def unknown_name(kind: str, name: str, known: Iterable[str]) -> MemlmError:
+    """The error for a name that is not known: lists those that are, the closest first where there is one."""
+    known = list(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return MemlmError(f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}")
+
+
+class Settings:
+    """Base of the settings: checks each field against its type and limits, refuses unknown keys."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+            self._check(field)
+
+    def _check(self, field: dataclasses.Field[Any]) -> None:
+        value, limits = getattr(self, field.name), field.metadata
+        if "help" not in limits:
+            return
+        accepted = field_types(type(self), field.name)
+        if isinstance(value, int) and not isinstance(value, bool) and float in accepted:
+            value = float(value)
+            object.__setattr__(self, field.name, value)
+        if type(value) not in accepted:
+            wanted = " or ".join("empty" if kind is type(None) else kind.__name__ for kind in accepted)
+            raise MemlmError(f"{field.name} is {value!r}; it must be {wanted}")
+        if value is None:
+            return
+        if isinstance(value, float) and not math.isfinite(value):
+            raise MemlmError(f"{field.name} is {value}; it must be finite")
+        if limits["choices"] and value not in limits["choices"]:
+            raise unknown_name(field.name, value, limits["choices"])
+        if limits["low"] is not None and value < limits["low"]:
+            raise MemlmError(f"{field.name} is {value}; it must be at least {limits['low']}")
+        if limits["above"] is not None and value <= limits["above"]:
+            raise MemlmError(f"{field.name} is {value}; it must be above {limits['above']}")
+        if limits["below"] is not None and value >= limits["below"]:
+            raise MemlmError(f"{field.name} is {value}; it must be below {limits['below']}")
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of the settings."""
+        return [field.name for field in dataclasses.fields(cls) if field.metadata]  # type: ignore[arg-type]
+
+    def replace(self, values: Mapping[str, object], *, where: str = "settings") -> Self:
+        """A copy with these values; an unknown name is refused, and said to come from `where`."""
+        for name in values:
+            if name not in self.names():
+                raise unknown_name(f"setting in {where}", name, self.names())
+        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+
+
+def field_types(owner: type, name: str) -> tuple[type, ...]:
+    """The types a field accepts: (int,) or (int, NoneType)."""
+    hint = get_type_hints(owner)[name]
+    return get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MemN2NConfig(Settings):
+    """The end-to-end memory network of [P] section 5; [C] is the authors' own code (see README)."""
+
+    name: ClassVar[str] = "memn2n"
+    hops: int = setting(6, "times the memory is attended to", low=1)
+    memory_size: int = setting(100, "words before the target that the memory holds", low=1)
+    units: int = setting(150, "units of the internal state and of each embedding", low=1)
+    linear_units: int | None = setting(
+        None, "units that stay linear after a hop, the others pass a ReLU; empty: half of the units", low=0
+    )
+    tying: str = setting(
+        "layerwise",
+        "layerwise: one A, C and H for all hops; adjacent: A of a hop is C of the one before",
+        choices=("layerwise", "adjacent"),
+    )
+    temporal_encoding: bool = setting(True, "add a learnt vector to each memory slot by its position")
+    init_std: float = setting(0.05, "standard deviation of the initial weights", above=0)
+    initial_state: float = setting(0.1, "constant that fills the state before the first hop")
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.linear_units is not None and self.linear_units > self.units:
+            raise MemlmError(f"linear_units is {self.linear_units}; it must be at most units, {self.units}")
+
+    def resolved(self) -> Self:
+        """A copy in which nothing is left open."""
+        linear = self.units // 2 if self.linear_units is None else self.linear_units
+        return dataclasses.replace(self, linear_units=linear)
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and folders: memn2n-6x100 is 6 hops over 100 words."""
+        return f"{self.name}-{self.hops}x{self.memory_size}"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LSTMConfig(Settings):
+    """A recurrent baseline: word embedding, LSTM layers with carried state, softmax (Zaremba et al. 2014)."""
+
+    name: ClassVar[str] = "lstm"
+    layers: int = setting(1, "LSTM layers", low=1)
+    units: int = setting(100, "units of each layer and of the embedding", low=1)
+    dropout: float = setting(0.0, "share of the non-recurrent connections dropped in training", low=0, below=1)
+    init_range: float = setting(0.1, "initial weights are uniform in +- this", above=0)
+
+    def resolved(self) -> Self:
+        """A copy in which nothing is left open."""
+        return self
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and folders: lstm-2x650 is 2 layers of 650 units."""
+        return f"{self.name}-{self.layers}x{self.units}"
+
+
+ModelConfig = MemN2NConfig | LSTMConfig
+MODELS: dict[str, type[MemN2NConfig] | type[LSTMConfig]] = {kind.name: kind for kind in (MemN2NConfig, LSTMConfig)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainConfig(Settings):
+    """How a model is trained: losses are summed over a batch, so rate and clip are those of the sum [C]."""
+
+    sampling: str = setting(
+        "chunks",
+        "chunks: each target once an epoch, in random chunks; windows: positions drawn with replacement [C]; "
+        "streams: text in order with carried state, for recurrent models",
+        choices=("chunks", "windows", "streams"),
+    )
+    batch_size: int = setting(128, "targets a step", low=1)
+    chunk_length: int = setting(16, "consecutive targets in a row of the batch", low=1)
+    lr: float = setting(0.01, "initial learning rate, on the summed loss", above=0)
+    clip: float = setting(50.0, "largest l2 norm of the whole gradient of the summed loss", above=0)
+    anneal_factor: float = setting(1.5, "the rate is divided by this when it is annealed", low=1)
+    anneal_after: int = setting(
+        0, "0: anneal when validation is no better than an epoch before; n: after every epoch from the n-th on", low=0
+    )
+    min_lr: float = setting(1e-5, "stop when the rate falls below this", low=0)
+    epochs: int = setting(100, "at most this many passes over the training split", low=1)
+    max_steps: int = setting(0, "stop after this many steps; 0: no limit", low=0)
+    seed: int = setting(1, "seed of the initial weights, the sampling and the dropout", low=0)
+    device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=("auto", "cpu", "cuda"))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.sampling != "windows" and self.batch_size % self.chunk_length:
+            raise MemlmError(
+                f"batch_size is {self.batch_size} targets; it must be a multiple of chunk_length, {self.chunk_length}"
+            )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """All that defines a run: dataset, model and training."""
+
+    dataset: str = "ptb"
+    model: ModelConfig = dataclasses.field(default_factory=MemN2NConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        streams = self.train.sampling == "streams"
+        if streams != (self.model.name == "lstm"):
+            right = "chunks or windows" if streams else "streams"
+            raise MemlmError(f"sampling {self.train.sampling!r} does not fit {self.model.name}: use {right}")
+
+    def resolved(self) -> Self:
+        """A copy in which nothing is left open, as it is recorded in a run."""
+        return dataclasses.replace(self, model=self.model.resolved())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Nested plain values; `from_dict` is the inverse."""
+        model = {"name": self.model.name} | dataclasses.asdict(self.model)
+        return {"dataset": self.dataset, "model": model, "train": dataclasses.asdict(self.train)}
+
+    def to_toml(self) -> str:
+        """The settings as TOML, each with its help text as a comment."""
+        lines = [f"dataset = {_toml_value(self.dataset)}"]
+        for title, part in (("model", self.model), ("train", self.train)):
+            lines += ["", f"[{title}]"]
+            if title == "model":
+                lines.append(f"name = {_toml_value(self.model.name)}")
+            for field in dataclasses.fields(part):
+                value = getattr(part, field.name)
+                lines.append(f"{field.name} = {_toml_value(value)}  # {field.metadata['help']}")
+        return "\n".join(lines) + "\n"
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], *, base: "Config | None" = None, where: str = "config") -> Self:
+        """The settings in `values` on top of `base`; unknown keys and tables are refused by name."""
+        for key in values:
+            if key not in ("dataset", "model", "train"):
+                raise unknown_name(f"key in {where}", key, ("dataset", "model", "train"))
+        parts = {key: values.get(key, {}) for key in ("model", "train")}
+        for key, part in parts.items():
+            if not isinstance(part, Mapping):
+                raise MemlmError(f"{where}: {key} must be a table, [{key}]")
+        base = base or cls()
+        dataset = values.get("dataset", base.dataset)
+        if not isinstance(dataset, str):
+            raise MemlmError(f"{where}: dataset is {dataset!r}; it must be a name or a folder")
+        settings = dict(parts["model"])
+        name = settings.pop("name", base.model.name)
+        if name not in MODELS:
+            raise unknown_name("model", str(name), MODELS)
+        model = base.model if name == base.model.name else MODELS[name]()
+        return cls(
+            dataset=dataset,
+            model=model.replace(settings, where=f"[model] of {where}, for {name},"),
+            train=base.train.replace(parts["train"], where=f"[train] of {where}"),
+        )
+
+
+def read_toml(path: Path) -> dict[str, Any]:
+    """The file's tables, with a one-line error for what is not TOML."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MemlmError(f"no config file at {path}") from None
+    except OSError as error:
+        raise MemlmError(f"cannot read {path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise MemlmError(f"{path} is not UTF-8 text (byte {error.start})") from None
+    except tomllib.TOMLDecodeError as error:
+        raise MemlmError(f"{path} is not valid TOML: {error}") from None
+
+
+def _toml_value(value: object) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return repr(value)

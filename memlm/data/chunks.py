@@ -1,0 +1,90 @@
+"""Which targets a step scores: rows of consecutive targets, for memory models and recurrent ones alike.
+
+B rows, L consecutive targets in a row, C words of context before the first target, T tokens in the text.
+A span is (starts, L): B rows that score the targets start..start+L-1. Plans yield spans; `gather` reads them.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from memlm.data.corpus import Tokens
+
+EMPTY = -1  # stands for the words before the start of the text
+
+Starts = npt.NDArray[np.int64]
+
+
+class Span(NamedTuple):
+    """B rows of `length` consecutive targets each."""
+
+    starts: Starts
+    length: int
+
+
+class Batch(NamedTuple):
+    """`inputs` (B, C+L-1): the words before each row's targets and between them; `targets` (B, L)."""
+
+    inputs: npt.NDArray[np.int64]
+    targets: npt.NDArray[np.int64]
+
+
+def gather(tokens: Tokens, span: Span, context: int) -> Batch:
+    """The words that the span's rows need, EMPTY for those before the start of the text."""
+    starts = span.starts[:, None]
+    inputs_at = starts + np.arange(-context, span.length - 1)
+    targets_at = starts + np.arange(span.length)
+    inputs = tokens[np.maximum(inputs_at, 0)].astype(np.int64)
+    inputs[inputs_at < 0] = EMPTY
+    return Batch(inputs, tokens[targets_at].astype(np.int64))
+
+
+def random_chunks(total: int, length: int, rows: int, rng: np.random.Generator) -> Iterator[Span]:
+    """Each of `total` targets once: the text is cut into chunks at a random phase, and these are shuffled.
+
+    The pieces before the first cut and after the last are shorter chunks, steps of their own.
+    """
+    phase = int(rng.integers(length)) if total > length else 0
+    starts = np.arange(phase, total - length + 1, length)
+    steps = [Span(rows_of, length) for rows_of in _split(rng.permutation(starts), rows)]
+    tail = int(starts[-1]) + length if len(starts) else phase
+    for start, end in ((0, phase), (tail, total)):
+        if end > start:
+            steps.insert(int(rng.integers(len(steps) + 1)), Span(np.array([start]), end - start))
+    yield from steps
+
+
+def random_windows(total: int, batch_size: int, rng: np.random.Generator) -> Iterator[Span]:
+    """ceil(total / batch_size) steps of positions drawn independently with replacement, as [C] does."""
+    for _ in range(-(-total // batch_size)):
+        yield Span(rng.integers(total, size=batch_size), 1)
+
+
+def streams(total: int, length: int, rows: int) -> Iterator[Span]:
+    """Each target once and in order: `rows` equal pieces of the text side by side, `length` targets a step.
+
+    The rows that are one longer than the others come first, so that state is carried by dropping the last rows.
+    """
+    rows = min(rows, total)
+    size, longer = divmod(total, rows)
+    begins = np.arange(rows) * size + np.minimum(np.arange(rows), longer)
+    for at in range(0, size, length):
+        yield Span(begins + at, min(length, size - at))
+    if longer:
+        yield Span(begins[:longer] + size, 1)
+
+
+def consecutive(total: int, length: int, rows: int) -> Iterator[Span]:
+    """Each target once, in order, in chunks of `length`, `rows` of them a step; the remainder is a short chunk."""
+    whole = total - total % length
+    for starts in _split(np.arange(0, whole, length), rows):
+        yield Span(starts, length)
+    if whole < total:
+        yield Span(np.array([whole]), total - whole)
+
+
+def _split(starts: Starts, rows: int) -> Iterator[Starts]:
+    for at in range(0, len(starts), rows):
+        yield starts[at : at + rows]

@@ -1,0 +1,64 @@
+"""A dataset ready for models: splits as token ids under one vocabulary."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from memlm.data import fetch
+from memlm.data.catalog import CATALOG, SPLITS, lookup
+from memlm.data.corpus import EncodedText, count_words, encode, read_lines
+from memlm.data.vocab import Vocabulary
+from memlm.errors import MemlmError
+
+
+@dataclass(frozen=True, kw_only=True)
+class TextDataset:
+    """Splits of a corpus by name; `floor_nats` holds the exact entropy of those whose source knows it."""
+
+    name: str
+    vocabulary: Vocabulary
+    splits: Mapping[str, EncodedText]
+    floor_nats: Mapping[str, float] = field(default_factory=dict)
+
+
+def load(name: str, *, splits: Sequence[str] = SPLITS, vocabulary: Vocabulary | None = None) -> TextDataset:
+    """The splits of a catalogued dataset, fetched if need be, or of a folder with train.txt, valid.txt and test.txt.
+
+    Without a `vocabulary`, one is built from the training split alone.
+    """
+    files = split_files(name)
+    for split in splits:
+        if split not in files:
+            raise MemlmError(f"{name} has no split {split!r}: it has {', '.join(files)}")
+    floors = fetch.floor(name) if name in CATALOG else {}
+    if vocabulary is None:
+        vocabulary = Vocabulary.from_counts(count_words(read_lines(files["train"])))
+    return TextDataset(
+        name=name,
+        vocabulary=vocabulary,
+        splits={split: encode(read_lines(files[split]), vocabulary) for split in splits},
+        floor_nats={split: floors[split]["floor_nats"] for split in splits if split in floors},
+    )
+
+
+def split_files(name: str) -> dict[str, Path]:
+    """Where the splits of a dataset lie, after it was fetched if need be."""
+    folder = Path(name)
+    if name not in CATALOG and folder.is_dir():
+        files = {split: folder / f"{split}.txt" for split in SPLITS}
+        for path in files.values():
+            if not path.is_file():
+                raise MemlmError(
+                    f"{folder} is not a dataset: it holds no {path.name}; needed are train, valid and test.txt"
+                )
+        return files
+    dataset = lookup(name)
+    if not dataset.split_files:
+        raise MemlmError(f"{name} can't be trained on as it is: {dataset.split_rule}; try ptb or stories")
+    return fetch.split_files(name)
+
+
+def data_sha256(text: EncodedText) -> str:
+    """Hash of a split's ids: two scores can be compared only if it is the same."""
+    return hashlib.sha256(text.tokens.tobytes()).hexdigest()

@@ -1,0 +1,62 @@
+"""Words and their ids. A vocabulary is built on the training split alone."""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from memlm.errors import MemlmError
+
+EOS = "<eos>"
+UNK = "<unk>"
+
+
+class Vocabulary:
+    """A bijection of words and ids 0..V-1, the most frequent first; unknown words have the id of `<unk>`."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(words)
+        self._ids = {word: i for i, word in enumerate(self.words)}
+        if len(self._ids) != len(self.words) or EOS not in self._ids or UNK not in self._ids:
+            raise MemlmError(f"a vocabulary holds each word once, and {EOS} and {UNK} among them")
+        self.eos = self._ids[EOS]
+        self.unk = self._ids[UNK]
+
+    def __len__(self) -> int:
+        return len(self.words)
+
+    def __contains__(self, word: str) -> bool:
+        return word in self._ids
+
+    @classmethod
+    def from_counts(cls, counts: Counter[str]) -> "Vocabulary":
+        """Every counted word, by falling count and then alphabetically; `<eos>` and `<unk>` always."""
+        counts = counts + Counter()  # a copy without the zeros
+        counts.setdefault(EOS, 0)
+        counts.setdefault(UNK, 0)
+        return cls(sorted(counts, key=lambda word: (-counts[word], word)))
+
+    def encode(self, words: Iterable[str]) -> list[int]:
+        """Ids of the words, that of `<unk>` for those not known."""
+        get, unk = self._ids.get, self.unk
+        return [get(word, unk) for word in words]
+
+    @property
+    def sha256(self) -> str:
+        """Hash of the words in order: two runs can be compared only if it is the same."""
+        return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
+
+    def save(self, path: Path) -> None:
+        """One word a line, in the order of the ids."""
+        path.write_text("\n".join(self.words) + "\n", encoding="utf-8", newline="\n")
+
+    @classmethod
+    def load(cls, path: Path) -> "Vocabulary":
+        """Inverse of `save`."""
+        try:
+            text = path.read_bytes().decode()
+        except FileNotFoundError:
+            raise MemlmError(f"no vocabulary at {path}") from None
+        except UnicodeDecodeError as error:
+            raise MemlmError(f"{path} is not UTF-8 text (byte {error.start})") from None
+        return cls(text.removesuffix("\n").split("\n"))

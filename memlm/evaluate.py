@@ -1,0 +1,96 @@
+"""Perplexity of a text under a model: every token scored exactly once, total nats over total count.
+
+T tokens in the text, B rows, L targets in a row, N memory slots.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from memlm.data.chunks import consecutive, gather, streams
+from memlm.data.corpus import Tokens
+from memlm.errors import MemlmError
+from memlm.models import LanguageModel, State
+
+TARGETS_AT_ONCE = 256
+PROTOCOLS = ("exact", "facebook")
+FACEBOOK_BATCH = 128  # [C] rounds the number of scored targets up to whole batches of this size
+
+TokenNats = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Score:
+    """`tokens` scored, with `nats` in total."""
+
+    tokens: int
+    nats: float
+
+    @property
+    def nats_per_token(self) -> float:
+        """Mean nats a token, the cost that annealing looks at."""
+        return self.nats / self.tokens
+
+    @property
+    def perplexity(self) -> float:
+        """exp of the mean; infinite where that overflows."""
+        return perplexity(self.nats, self.tokens)
+
+
+def perplexity(nats: float, tokens: float) -> float:
+    """exp(nats / tokens); infinite where that overflows."""
+    return math.exp(nats / tokens) if nats / tokens < 700 else math.inf
+
+
+@torch.no_grad()
+def token_nats(model: LanguageModel, tokens: Tokens, *, targets_at_once: int = TARGETS_AT_ONCE) -> TokenNats:
+    """-log p of every token of the text given those before it: (T,), in order.
+
+    The result does not depend on `targets_at_once` (but for rounding): slots before the start of the text are
+    empty, and a model that carries state reads the text as one stream.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    if model.carries_state:
+        spans = streams(len(tokens), targets_at_once, rows=1)
+    else:
+        length = min(targets_at_once, 64)
+        spans = consecutive(len(tokens), length, rows=targets_at_once // length)
+    state: State = None
+    pieces = []
+    for span in spans:
+        batch = gather(tokens, span, model.context_size)
+        inputs, targets = torch.from_numpy(batch.inputs).to(device), torch.from_numpy(batch.targets).to(device)
+        nats, state = model.nats(inputs, targets, state)
+        pieces.append(nats.flatten())
+    model.train(was_training)
+    return torch.cat(pieces).double().cpu().numpy()
+
+
+def total(nats: TokenNats, *, protocol: str = "exact", memory_size: int | None = None) -> Score:
+    """Sum per-token nats (T,) by a protocol: each token once (`exact`), or as the reference code (`facebook`).
+
+    [C] never scores the first memory_size + 1 tokens, goes on from there again to fill the last of
+    ceil(T / 128) batches, and so counts some tokens twice.
+    """
+    if protocol == "exact":
+        return Score(tokens=len(nats), nats=float(nats.sum()))
+    if protocol != "facebook":
+        raise MemlmError(f"unknown protocol {protocol!r}: known are {', '.join(PROTOCOLS)}")
+    if memory_size is None:
+        raise MemlmError("the facebook protocol is defined by the size of a memory, which this model lacks: use exact")
+    first = memory_size + 1
+    if len(nats) <= first:
+        raise MemlmError(f"the facebook protocol needs more than {first} tokens, this text has {len(nats)}: use exact")
+    count = -(-len(nats) // FACEBOOK_BATCH) * FACEBOOK_BATCH
+    scored = np.resize(nats[first:], count)  # repeats from the start where count is larger
+    return Score(tokens=count, nats=float(scored.sum()))
+
+
+def evaluate(model: LanguageModel, tokens: Tokens, *, protocol: str = "exact") -> Score:
+    """Score of a text under a model."""
+    return total(token_nats(model, tokens), protocol=protocol, memory_size=model.memory_size)

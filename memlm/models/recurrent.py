@@ -1,0 +1,52 @@
+"""Recurrent baselines.
+
+B rows, L targets in a row, D units, V words.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from memlm.config import LSTMConfig
+from memlm.models.base import LanguageModel, State
+from memlm.models.head import SoftmaxHead
+
+
+class LSTM(LanguageModel):
+    """Word embedding, LSTM layers, softmax (Zaremba et al. 2014, https://arxiv.org/abs/1409.2329).
+
+    Dropout is on the connections that are not recurrent: after the embedding, between the layers, before the
+    softmax. The state is carried from step to step; before the start of the text the input is `<eos>`.
+    """
+
+    carries_state = True
+    context_size = 1
+
+    def __init__(self, config: LSTMConfig, vocabulary_size: int, eos: int) -> None:
+        super().__init__()
+        self.config = config
+        self.eos = eos
+        V, D = vocabulary_size, config.units
+        between = config.dropout if config.layers > 1 else 0.0
+        self.embedding = nn.Parameter(torch.empty(V, D))
+        self.lstm = nn.LSTM(D, D, config.layers, dropout=between)
+        self.dropout = nn.Dropout(config.dropout)
+        self.head = SoftmaxHead(nn.Parameter(torch.empty(V, D)), bias=True)
+
+    def initialise(self, generator: torch.Generator) -> None:
+        """Every parameter uniform in +- init_range."""
+        for parameter in self.parameters():
+            nn.init.uniform_(parameter, -self.config.init_range, self.config.init_range, generator=generator)
+
+    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Hidden states (B, L, D) after each word of inputs (B, L), and the layers' states, each (layers, B, D).
+
+        A state of more than B rows is that of a text whose last rows have ended: they are dropped.
+        """
+        rows = len(inputs)
+        if state is not None:
+            h, c = state
+            state = (h[:, :rows].contiguous(), c[:, :rows].contiguous())
+        words = torch.where(inputs < 0, self.eos, inputs).t()  # (L, B): time first is the fastest layout
+        embedded = self.dropout(nn.functional.embedding(words, self.embedding, sparse=True))
+        outputs, state = self.lstm(embedded, state)
+        return self.dropout(outputs).transpose(0, 1), state

@@ -1,0 +1,80 @@
+"""Plain SGD on a summed loss with a global clip, and the annealing of its rate. Both can be checkpointed."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from memlm.config import TrainConfig
+
+
+class ClippedSGD:
+    """p <- p - lr g min(1, clip / |g|), where g is the whole gradient, of all parameters together [C].
+
+    Gradients that are sparse (of embeddings) touch only the rows they hold.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, clip: float) -> None:
+        self.parameters = list(parameters)
+        self.lr = lr
+        self.clip = clip
+
+    @torch.no_grad()
+    def step(self) -> Tensor:
+        """Update the parameters, forget their gradients, and return the norm of the gradient before the clip.
+
+        A gradient that is not finite updates nothing on a CPU; on CUDA, where asking would cost a
+        synchronisation, the caller sees it in the norm.
+        """
+        gradients = [(p, _coalesced(p.grad)) for p in self.parameters if p.grad is not None]
+        values = [grad.values() if grad.is_sparse else grad for _, grad in gradients]
+        norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(values)))
+        scale = (self.clip / norm).clamp_(max=1)
+        if norm.is_cuda or bool(norm.isfinite()):
+            for (parameter, grad), value in zip(gradients, values, strict=True):
+                self._update(parameter, grad, value, scale)
+        for parameter in self.parameters:
+            parameter.grad = None
+        return norm
+
+    def _update(self, parameter: nn.Parameter, grad: Tensor, value: Tensor, scale: Tensor) -> None:
+        if grad.is_sparse:
+            parameter.index_add_(0, grad.indices()[0], value.mul_(scale), alpha=-self.lr)
+        elif value.is_cuda:
+            parameter.addcmul_(value, scale, value=-self.lr)
+        else:
+            parameter.add_(value, alpha=-self.lr * float(scale))  # twice as fast as addcmul_ on a CPU
+
+
+def _coalesced(grad: Tensor) -> Tensor:
+    return grad.coalesce() if grad.is_sparse else grad
+
+
+@dataclass(kw_only=True)
+class Annealing:
+    """The learning rate over epochs: [C] divides it when validation does not improve on the epoch before.
+
+    "Improves" is a validation cost of at most 0.9999 times the previous one, which need not be the best one.
+    With `after` > 0 the rate is divided after every epoch from that one on instead (Zaremba et al. 2014).
+    """
+
+    lr: float
+    factor: float
+    after: int
+    previous_cost: float | None = None
+
+    @classmethod
+    def from_config(cls, config: TrainConfig) -> "Annealing":
+        """The state before the first epoch."""
+        return cls(lr=config.lr, factor=config.anneal_factor, after=config.anneal_after)
+
+    def epoch_ended(self, epoch: int, cost: float) -> None:
+        """Take note of the validation cost (nats a token) of epoch 1, 2, ..."""
+        if self.after:
+            due = epoch >= self.after
+        else:
+            due = self.previous_cost is not None and cost > 0.9999 * self.previous_cost
+        if due:
+            self.lr /= self.factor
+        self.previous_cost = cost

@@ -1,0 +1,71 @@
+"""Tables made from run folders."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from memlm.errors import MemlmError
+from memlm.runlog import RunFolder
+
+EVALUATIONS = "evaluations.json"
+MUST_AGREE = ("dataset", "vocabulary_sha256", "protocol", "data_sha256", "tokens")
+
+
+def record(run: RunFolder, result: dict[str, Any]) -> None:
+    """Keep a score with its run, for `compare`; the newest one of a split, protocol and checkpoint stays."""
+    key = f"{result['split']}/{result['protocol']}/{result['checkpoint']}"
+    run.write_json(EVALUATIONS, run.read_json(EVALUATIONS) | {key: result})
+
+
+def compare(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """A row a run, of the figures of its best checkpoint; refused if they can't be compared.
+
+    Keys: run, model, parameters, valid_perplexity, test_perplexity, valid_floor, test_floor, epochs, seconds, dataset,
+    protocol.
+    """
+    runs = [RunFolder.open(path) for path in paths]
+    scores = [{split: _score(run, split) for split in ("valid", "test")} for run in runs]
+    for run, score in zip(runs[1:], scores[1:], strict=True):
+        for split in score:
+            _refuse_if_different(runs[0], scores[0][split], run, score[split])
+    return [_row(run, score) for run, score in zip(runs, scores, strict=True)]
+
+
+def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    history = run.metrics()
+    return {
+        "run": str(run.path),
+        "model": scores["test"]["label"],
+        "parameters": scores["test"]["parameters"],
+        **{f"{split}_perplexity": score["perplexity"] for split, score in scores.items()},
+        **{f"{split}_floor": score.get("floor_perplexity") for split, score in scores.items()},
+        "epochs": len(history),
+        "seconds": sum(epoch["seconds"] for epoch in history),
+        "dataset": scores["test"]["dataset"],
+        "protocol": scores["test"]["protocol"],
+    }
+
+
+def _score(run: RunFolder, split: str) -> dict[str, Any]:
+    found = run.read_json(EVALUATIONS)
+    for protocol in ("exact", "facebook"):
+        result = found.get(f"{split}/{protocol}/best")
+        if isinstance(result, dict):
+            return result
+    raise MemlmError(f"{run.path} has no score on {split} yet: run `memlm eval {run.path} --split {split}`")
+
+
+def _refuse_if_different(one: RunFolder, a: dict[str, Any], other: RunFolder, b: dict[str, Any]) -> None:
+    names = {"vocabulary_sha256": "vocabulary", "data_sha256": "text", "tokens": "number of scored tokens"}
+    for key in MUST_AGREE:
+        if a.get(key) != b.get(key):
+            values = "" if key in names else f" ({a.get(key)}, {b.get(key)})"
+            what = names.get(key, key)
+            raise MemlmError(f"{one.path} and {other.path} can't be compared: the {what} differs{values}")
+
+
+def duration(seconds: float) -> str:
+    """h:mm:ss, or m:ss below an hour."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

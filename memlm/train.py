@@ -1,0 +1,289 @@
+"""Training: a step, an epoch, and the fit that anneals, keeps the best state and can be stopped and resumed."""
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from memlm import checkpoint
+from memlm.config import Config, TrainConfig
+from memlm.data.chunks import Batch, Span, gather, random_chunks, random_windows, streams
+from memlm.data.corpus import Tokens
+from memlm.errors import MemlmError
+from memlm.evaluate import evaluate, perplexity
+from memlm.models import LanguageModel, State
+from memlm.optim import Annealing, ClippedSGD
+from memlm.runlog import Curves, RunFolder
+
+LOG_EVERY = 50  # steps between points of the curves, and between looks at whether the loss is still finite
+
+
+@dataclass(kw_only=True)
+class Totals:
+    """Sums over the steps of an epoch so far."""
+
+    nats: float = 0.0
+    targets: int = 0
+    steps: int = 0
+    grad_norm: float = 0.0
+    clipped: int = 0
+    seconds: float = 0.0
+
+    def since(self, earlier: "Totals") -> "Totals":
+        """What came after `earlier`."""
+        names = [f.name for f in dataclasses.fields(self)]
+        return Totals(**{name: getattr(self, name) - getattr(earlier, name) for name in names})
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """Where training stands: all that a checkpoint needs beside tensors."""
+
+    annealing: Annealing
+    epoch: int = 0  # finished epochs
+    step: int = 0  # finished steps, of all epochs
+    totals: Totals = field(default_factory=Totals)  # of the epoch under way
+    best_cost: float = math.inf  # nats a token on validation
+    best_epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)  # metrics of the finished epochs
+    finished: str = ""  # why training ended, empty while it has not
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Progress":
+        """Inverse of dataclasses.asdict."""
+        parts = {"annealing": Annealing(**values["annealing"]), "totals": Totals(**values["totals"])}
+        return cls(**(values | parts))
+
+
+class Observer(Protocol):
+    """Is told how training goes; the command line draws its bar and lines from this."""
+
+    def step(self, progress: Progress, recent: Totals, steps_in_epoch: int) -> None:
+        """Every LOG_EVERY steps: totals since the last call."""
+
+    def epoch(self, metrics: dict[str, Any], *, best: bool) -> None:
+        """After each epoch: its line of metrics.jsonl, and whether it is the best so far."""
+
+
+class Training:
+    """A model in training: the weights and everything else that training changes."""
+
+    def __init__(self, model: LanguageModel, config: TrainConfig, device: torch.device) -> None:
+        self.model = model.to(device)
+        self.config = config
+        self.device = device
+        self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)
+        self.progress = Progress(annealing=Annealing.from_config(config))
+        self.carried: State = None
+        self.sums = torch.zeros(3, dtype=torch.float64, device=device)  # nats, norms, clipped: not yet in the totals
+        torch.manual_seed(config.seed)  # dropout
+
+    def save(self, run: RunFolder) -> None:
+        """The state as the run's checkpoint `last`."""
+        training = {"generator": torch.get_rng_state()}
+        training |= {f"carried.{i}": tensor.contiguous() for i, tensor in enumerate(self.carried or ())}
+        checkpoint.save(run.last, self.model, {"progress": dataclasses.asdict(self.progress)}, training=training)
+
+    def load(self, run: RunFolder) -> None:
+        """Go on from the run's checkpoint `last`."""
+        meta = checkpoint.load_meta(run.last)
+        checkpoint.load_parameters(run.last, self.model)
+        tensors = checkpoint.load_training(run.last)
+        torch.set_rng_state(tensors.pop("generator"))
+        self.carried = tuple(tensors[name].to(self.device) for name in sorted(tensors)) or None
+        self.progress = Progress.from_dict(meta["progress"])
+
+    def reopen(self) -> bool:
+        """Whether a finished training goes on under the settings as they are now (more epochs or steps)."""
+        self.progress.finished = _finished(self.progress, self.config)
+        return not self.progress.finished
+
+    def step(self, batch: Batch) -> None:
+        """One update on the summed loss of a batch."""
+        inputs, targets = (torch.from_numpy(ids).to(self.device) for ids in batch)
+        hidden, state = self.model(inputs, self.carried)
+        if state is not None:
+            self.carried = tuple(tensor.detach() for tensor in state)
+        rows = hidden.flatten(0, 1)
+        nats, grad = self.model.head.backward(rows.detach(), targets.flatten())
+        rows.backward(grad)
+        norm = self.optimizer.step()
+        self.sums += torch.stack([nats.sum(), norm, (norm > self.config.clip).to(norm.dtype)])
+        self.progress.step += 1
+        self.progress.totals.steps += 1
+        self.progress.totals.targets += targets.numel()
+
+    def settle(self, seconds: float) -> None:
+        """Move the sums into the totals; a loss or gradient that is not finite ends training here."""
+        nats, norms, clipped = self.sums.tolist()
+        if not math.isfinite(nats + norms):
+            raise MemlmError(
+                f"the loss or its gradient is not finite by step {self.progress.step}, at learning rate "
+                f"{self.optimizer.lr:.4g}; the last good state is in last/: try a lower --lr or --clip"
+            )
+        totals = self.progress.totals
+        totals.nats += nats
+        totals.grad_norm += norms
+        totals.clipped += round(clipped)
+        totals.seconds += seconds
+        self.sums.zero_()
+
+
+def plan_epoch(config: TrainConfig, total: int, epoch: int) -> list[Span]:
+    """The steps of epoch 0, 1, ... over `total` targets: a function of the seed and the epoch alone."""
+    rng = np.random.default_rng([config.seed, epoch])
+    if config.sampling == "windows":
+        return list(random_windows(total, config.batch_size, rng))
+    rows = config.batch_size // config.chunk_length
+    if config.sampling == "streams":
+        return list(streams(total, config.chunk_length, rows))
+    return list(random_chunks(total, config.chunk_length, rows, rng))
+
+
+def train_epoch(
+    training: Training, tokens: Tokens, observer: Observer, curves: Curves, stop: Callable[[], bool]
+) -> bool:
+    """Go through the rest of the epoch under way; False if `stop` ended it early."""
+    progress, config = training.progress, training.config
+    plan = plan_epoch(config, len(tokens), progress.epoch)
+    if progress.totals.steps == 0:
+        training.carried = None
+    training.model.train()
+    training.optimizer.lr = progress.annealing.lr
+    logged, began = dataclasses.replace(progress.totals), time.perf_counter()
+
+    def log() -> None:
+        nonlocal logged, began
+        training.settle(time.perf_counter() - began)
+        began = time.perf_counter()
+        recent = progress.totals.since(logged)
+        logged = dataclasses.replace(progress.totals)
+        if recent.steps:
+            curves.add("step", step_figures(training, recent), progress.step)
+            observer.step(progress, recent, len(plan))
+
+    for span in plan[progress.totals.steps :]:
+        if stop():
+            log()
+            return False
+        training.step(gather(tokens, span, training.model.context_size))
+        if progress.step % LOG_EVERY == 0:
+            log()
+        if progress.step == config.max_steps:
+            break
+    log()
+    return True
+
+
+def step_figures(training: Training, totals: Totals) -> dict[str, float]:
+    """Figures of some steps: means of the norms of the gradient and of the update, norm of the parameters now."""
+    grad_norm = totals.grad_norm / totals.steps
+    lr = training.optimizer.lr
+    return {
+        "perplexity": perplexity(totals.nats, totals.targets),
+        "lr": lr,
+        "grad_norm": grad_norm,
+        "update_norm": lr * min(grad_norm, training.config.clip),
+        "parameter_norm": parameter_norm(training.model),
+        "tokens_per_second": totals.targets / totals.seconds,
+    }
+
+
+def parameter_norm(model: LanguageModel) -> float:
+    """The l2 norm of all parameters together."""
+    norms = torch._foreach_norm([p.detach() for p in model.parameters()])
+    return float(torch.linalg.vector_norm(torch.stack(list(norms))))
+
+
+def fit(
+    training: Training,
+    train_tokens: Tokens,
+    valid_tokens: Tokens,
+    run: RunFolder,
+    observer: Observer,
+    stop: Callable[[], bool],
+) -> str:
+    """Train until the epochs, the steps or the learning rate run out, or `stop` says so; returns which.
+
+    After each epoch: validate, anneal, keep the best and the last state, write metrics.jsonl. When stopped, the state
+    within the epoch is saved, and training goes on from there when it is resumed.
+    """
+    progress, config = training.progress, training.config
+    curves = Curves(run.path, from_step=progress.step + 1 if progress.step else 0)
+    try:
+        run.write_metrics(progress.history)
+        while not progress.finished:
+            if not train_epoch(training, train_tokens, observer, curves, stop):
+                training.save(run)
+                return "stopped"
+            metrics = _end_epoch(training, valid_tokens, run, curves)
+            observer.epoch(metrics, best=progress.best_epoch == progress.epoch)
+            progress.finished = _finished(progress, config)
+            training.save(run)
+            run.write_metrics(progress.history)
+        return progress.finished
+    finally:
+        curves.close()
+
+
+def _end_epoch(training: Training, valid_tokens: Tokens, run: RunFolder, curves: Curves) -> dict[str, Any]:
+    progress, totals = training.progress, training.progress.totals
+    began = time.perf_counter()
+    score = evaluate(training.model, valid_tokens)
+    progress.epoch += 1
+    figures = step_figures(training, totals)
+    metrics = {
+        "epoch": progress.epoch,
+        "step": progress.step,
+        "train_perplexity": figures["perplexity"],
+        "valid_perplexity": score.perplexity,
+        "lr": figures["lr"],
+        "grad_norm": figures["grad_norm"],
+        "clipped_fraction": totals.clipped / totals.steps,
+        "update_norm": figures["update_norm"],
+        "parameter_norm": figures["parameter_norm"],
+        "tokens_per_second": figures["tokens_per_second"],
+        "seconds": totals.seconds + time.perf_counter() - began,
+    }
+    progress.history.append(metrics)
+    progress.totals = Totals()
+    progress.annealing.epoch_ended(progress.epoch, score.nats_per_token)
+    points = {name: value for name, value in metrics.items() if name not in ("epoch", "step")}
+    curves.add("epoch", points, progress.epoch)
+    curves.flush()
+    if score.nats_per_token < progress.best_cost or not progress.best_epoch:
+        progress.best_cost, progress.best_epoch = score.nats_per_token, progress.epoch
+        meta = {"epoch": progress.epoch, "step": progress.step, "valid_perplexity": score.perplexity}
+        checkpoint.save(run.best, training.model, meta)
+    return metrics
+
+
+def _finished(progress: Progress, config: TrainConfig) -> str:
+    if config.max_steps and progress.step >= config.max_steps:
+        return "max_steps"
+    if progress.annealing.lr < config.min_lr:
+        return "min_lr"
+    return "epochs" if progress.epoch >= config.epochs else ""
+
+
+def check_fits(config: Config, train_tokens: Tokens) -> None:
+    """Refuse a memory that is larger than the text it is trained on."""
+    size = getattr(config.model, "memory_size", 0)
+    if size >= len(train_tokens):
+        raise MemlmError(
+            f"memory_size is {size}, but the training split of {config.dataset} has only {len(train_tokens)} tokens: "
+            f"it must be smaller"
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """The device that `auto`, `cpu` or `cuda` names."""
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise MemlmError("device is 'cuda', but PyTorch sees no CUDA device here: use --device cpu")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")

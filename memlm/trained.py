@@ -1,0 +1,139 @@
+"""A trained model, loaded from its run folder: evaluation, perplexity of a text, and the next word."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from memlm import checkpoint
+from memlm.config import Config
+from memlm.data import dataset
+from memlm.data.chunks import EMPTY
+from memlm.data.corpus import EncodedText, encode
+from memlm.data.vocab import Vocabulary
+from memlm.errors import MemlmError
+from memlm.evaluate import TokenNats, perplexity, token_nats, total
+from memlm.models import LanguageModel, build
+from memlm.runlog import RunFolder
+from memlm.train import choose_device
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextWord:
+    """What comes after a context: `probabilities` (V,) by word id, and what each hop looked at.
+
+    `memory` holds the words of the memory, oldest first; `attention` (hops, len(memory)) the weight that each hop gave
+    to each of them. A model without a memory has None for both.
+    """
+
+    words: Sequence[str]
+    probabilities: npt.NDArray[np.float64]
+    memory: Sequence[str] | None
+    attention: npt.NDArray[np.float64] | None
+
+    def top(self, count: int = 10) -> list[tuple[str, float]]:
+        """The likeliest words with their probabilities, the likeliest first."""
+        best = np.argsort(-self.probabilities, kind="stable")[:count]
+        return [(self.words[i], float(self.probabilities[i])) for i in best]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedModel:
+    """A model with its vocabulary and settings; `load` makes it from a run folder."""
+
+    run: RunFolder
+    config: Config
+    vocabulary: Vocabulary
+    model: LanguageModel
+    checkpoint: str
+    meta: dict[str, Any]
+
+    def evaluate(self, split: str = "test", *, protocol: str = "exact") -> dict[str, Any]:
+        """Score of a split of the dataset that the model was trained on, with all that the figure rests on."""
+        data = dataset.load(self.config.dataset, splits=[split], vocabulary=self.vocabulary)
+        text = data.splits[split]
+        began = time.perf_counter()
+        score = total(token_nats(self.model, text.tokens), protocol=protocol, memory_size=self.model.memory_size)
+        result = {
+            "run": str(self.run.path),
+            "model": self.config.model.name,
+            "label": self.config.model.label,
+            "dataset": self.config.dataset,
+            "split": split,
+            "protocol": protocol,
+            "checkpoint": self.checkpoint,
+            "parameters": self.model.parameter_count,
+            "tokens": score.tokens,
+            "oov": text.oov,
+            "nats": score.nats,
+            "perplexity": score.perplexity,
+            "vocabulary_sha256": self.vocabulary.sha256,
+            "data_sha256": dataset.data_sha256(text),
+            "seconds": time.perf_counter() - began,
+        }
+        if split in data.floor_nats:
+            result["floor_perplexity"] = perplexity(data.floor_nats[split], len(text.tokens))
+        return result
+
+    def token_nats(self, text: str) -> TokenNats:
+        """-log p of each word of the text and of the `<eos>` after each of its lines, given all before it: (T,)."""
+        return token_nats(self.model, self._encode(text).tokens)
+
+    def perplexity(self, text: str) -> float:
+        """Perplexity of a text: words split at white space, one `<eos>` a line, unknown words as `<unk>`."""
+        nats = self.token_nats(text)
+        return perplexity(float(nats.sum()), len(nats))
+
+    @torch.no_grad()
+    def next_word(self, context: str) -> NextWord:
+        """Distribution of the word after `context`; a context that ends with a line break is at a line's start."""
+        lines = [line.split() for line in context.split("\n")]
+        tokens = encode(lines, self.vocabulary).tokens[:-1]  # the last line goes on: no <eos> yet
+        N = self.model.memory_size
+        seen = tokens if N is None else tokens[-N:]
+        empty = 1 if N is None else N - len(seen)  # a model that carries state starts before the first word
+        ids = np.concatenate([np.full(empty, EMPTY), seen]).astype(np.int64)
+        inputs = torch.from_numpy(ids)[None].to(next(self.model.parameters()).device)
+        hidden, _ = self.model(inputs)
+        log_p = self.model.head.log_probabilities(hidden[:, -1])
+        weights = self.model.attention(inputs)
+        memory = attention = None
+        if weights is not None:
+            memory = [self.vocabulary.words[i] for i in seen]
+            attention = weights[:, 0, -1, empty:].double().cpu().numpy()
+        probabilities = log_p[0].double().exp().cpu().numpy()
+        return NextWord(words=self.vocabulary.words, probabilities=probabilities, memory=memory, attention=attention)
+
+    def _encode(self, text: str) -> EncodedText:
+        lines = text.removesuffix("\n").split("\n")
+        if lines == [""]:
+            raise MemlmError("the text is empty: there is nothing to score")
+        return encode((line.split() for line in lines), self.vocabulary)
+
+
+def load(run: str | Path, *, checkpoint: str = "best", device: str = "cpu") -> TrainedModel:
+    """The model of a run folder, from its `best` checkpoint or the `last` one.
+
+    Raises MemlmError if the folder is not a run, or has no such checkpoint yet, or one of another shape.
+    """
+    return load_run(RunFolder.open(Path(run)), which=checkpoint, device=device)
+
+
+def load_run(run: RunFolder, *, which: str, device: str) -> TrainedModel:
+    """`load`, of an opened run."""
+    if which not in ("best", "last"):
+        raise MemlmError(f"unknown checkpoint {which!r}: known are best, last")
+    folder = run.path / which
+    if not checkpoint.locate(folder).is_dir():
+        raise MemlmError(f"{run.path} has no checkpoint {which!r} yet: go on with `memlm train --resume {run.path}`")
+    config, vocabulary = run.config(), run.vocabulary()
+    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=0)
+    checkpoint.load_parameters(folder, model)
+    model.to(choose_device(device)).eval()
+    meta = checkpoint.load_meta(folder)
+    return TrainedModel(run=run, config=config, vocabulary=vocabulary, model=model, checkpoint=which, meta=meta)

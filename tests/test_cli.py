@@ -1,0 +1,214 @@
+"""The command line as a user meets it: whole runs on a small corpus, and one line for every mistake."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+Memlm = Callable[..., Result]
+SMALL = ("--hops", 2, "--memory-size", 8, "--units", 12, "--epochs", 2, "--device", "cpu")
+
+
+@pytest.fixture
+def run(memlm: Memlm, corpus: Path) -> Path:
+    """A finished run of a small memory network."""
+    result = memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a")
+    assert result.exit_code == 0, result.output
+    return Path("runs/a")
+
+
+def refused(result: Result) -> str:
+    """The one line of a refusal."""
+    assert result.exit_code == 2, result.output
+    lines = result.stderr.splitlines()
+    assert "Traceback" not in result.output
+    assert lines[-1].startswith("Error: ")
+    return lines[-1].removeprefix("Error: ")
+
+
+def test_a_run_folder_holds_what_it_should(run: Path):
+    names = {path.name for path in run.iterdir()}
+    assert {"config.toml", "env.json", "vocab.txt", "metrics.jsonl", "summary.json", "best", "last"} <= names
+    assert any(name.startswith("events.out.tfevents") for name in names)
+    config = tomllib.loads((run / "config.toml").read_text())
+    assert config["model"] | {"name": "memn2n", "hops": 2, "linear_units": 6} == config["model"]
+    assert config["train"]["lr"] == 0.01
+    assert {"torch", "python", "cpu", "commit", "command"} <= json.loads((run / "env.json").read_text()).keys()
+    assert len((run / "metrics.jsonl").read_text().splitlines()) == 2
+    assert not [path for path in run.rglob("*") if path.suffix in (".pt", ".pth", ".pkl", ".bin")]
+
+
+def test_eval_agrees_with_training_and_is_kept(run: Path, memlm: Memlm):
+    summary = json.loads((run / "summary.json").read_text())
+    result = memlm("eval", run, "--split", "test", "--json")
+    score = json.loads(result.stdout)
+    keys = {"model", "dataset", "split", "protocol", "checkpoint", "parameters", "tokens", "oov", "nats", "perplexity"}
+    assert keys <= score.keys()
+    assert score["tokens"] == 100
+    assert score["perplexity"] == pytest.approx(summary["test_perplexity"])
+    facebook = json.loads(memlm("eval", run, "--protocol", "facebook", "--json").stdout)
+    assert facebook["tokens"] == 128
+    last = memlm("eval", run, "--checkpoint", "last", "--split", "valid")
+    assert "perplexity" in last.stdout
+
+
+def test_compare_puts_runs_side_by_side(run: Path, memlm: Memlm, corpus: Path):
+    lstm = memlm("train", "--dataset", corpus, "--model", "lstm", "--units", 8, "--epochs", 1, "--run-dir", "runs/b")
+    assert lstm.exit_code == 0, lstm.output
+    table = memlm("compare", run, "runs/b").stdout
+    assert "memn2n-2x8" in table
+    assert "lstm-1x8" in table
+    rows = json.loads(memlm("compare", run, "runs/b", "--json").stdout)
+    assert [row["run"] for row in rows] == ["runs/a", "runs/b"]
+    assert rows[0]["test_perplexity"] == json.loads((run / "summary.json").read_text())["test_perplexity"]
+
+
+def test_compare_refuses_what_does_not_compare(run: Path, memlm: Memlm, corpus: Path, tmp_path: Path):
+    other = shutil.copytree(corpus, tmp_path / "other" / "corpus")
+    (other / "valid.txt").write_text("a0 b0 c0\n" * 20)
+    assert memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/b", "--max-steps", 1).exit_code == 0
+    assert memlm("compare", run, "runs/b").exit_code == 0
+
+    assert memlm("train", "--dataset", other, *SMALL, "--run-dir", "runs/c").exit_code == 0
+    assert "runs/a and runs/c can't be compared: the dataset differs" in refused(memlm("compare", run, "runs/c"))
+
+    path = Path("runs/b/evaluations.json")
+    scores = json.loads(path.read_text())
+    for key, value, words in (
+        ("protocol", "facebook", "the protocol differs (exact, facebook)"),
+        ("vocabulary_sha256", "0", "the vocabulary differs"),
+        ("data_sha256", "0", "the text differs"),
+    ):
+        changed = {name: score | {key: value} for name, score in scores.items()}
+        path.write_text(json.dumps(changed))
+        assert words in refused(memlm("compare", run, "runs/b"))
+    path.unlink()
+    assert "runs/b has no score on valid yet: run `memlm eval runs/b --split valid`" in refused(
+        memlm("compare", run, "runs/b")
+    )
+
+
+def test_a_run_is_not_overwritten_unasked(run: Path, memlm: Memlm, corpus: Path):
+    before = (run / "summary.json").read_text()
+    again = ("train", "--dataset", corpus, *SMALL, "--run-dir", run)
+    assert "holds a run: choose another --run-dir" in refused(memlm(*again))
+    assert (run / "summary.json").read_text() == before
+    assert memlm(*again, "--seed", 5, "--overwrite").exit_code == 0
+    assert (run / "summary.json").read_text() != before
+    assert "is not a run" in refused(memlm(*again[:-1], corpus, "--overwrite"))
+    assert (corpus / "train.txt").exists()
+
+
+def test_runs_without_a_name_get_a_free_one(memlm: Memlm, corpus: Path):
+    for _ in range(2):
+        assert memlm("train", "--dataset", corpus, *SMALL).exit_code == 0
+    assert sorted(path.name for path in Path("runs").iterdir()) == ["corpus-memn2n-2x8", "corpus-memn2n-2x8-2"]
+
+
+def test_resume_goes_on_with_more_epochs(run: Path, memlm: Memlm):
+    assert "has finished (epochs): give more --epochs" in refused(memlm("train", "--resume", run))
+    assert "--lr can't be changed on --resume" in refused(memlm("train", "--resume", run, "--lr", 1))
+    assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
+    epochs = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert epochs == [1, 2, 3, 4]
+
+
+def test_settings_from_recipe_file_and_options_in_this_order(memlm: Memlm, corpus: Path, tmp_path: Path):
+    file = tmp_path / "mine.toml"
+    file.write_text("[model]\nhops = 3\nunits = 10\n[train]\nepochs = 1\nmax_steps = 2\n")
+    arguments = (
+        "--recipe",
+        "table2-7x200",
+        "--config",
+        file,
+        "--units",
+        8,
+        "--dataset",
+        corpus,
+        "--run-dir",
+        "runs/x",
+    )
+    result = memlm("train", *arguments)
+    assert result.exit_code == 0, result.output
+    model = tomllib.loads(Path("runs/x/config.toml").read_text())["model"]
+    assert (model["hops"], model["memory_size"], model["units"], model["linear_units"]) == (3, 200, 8, 4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--hops", 0], "hops is 0; it must be at least 1"),
+        (["--dataset", "pbt"], "unknown dataset 'pbt': did you mean ptb?"),
+        (["--dataset", "babi"], "babi can't be trained on as it is"),
+        (["--memory-size", 600], "memory_size is 600, but the training split"),
+        (["--model", "lstm", "--hops", 2], "--hops is not a setting of lstm"),
+        (["--recipe", "lstm-100", "--model", "memn2n"], "--model memn2n does not fit recipe lstm-100"),
+        (["--config", "missing.toml"], "no config file at missing.toml"),
+        (["--config", "typo.toml"], "'hop': did you mean 'hops'?"),
+        (["--batch-size", 3], "it must be a multiple of chunk_length"),
+        (["--device", "cuda"], "PyTorch sees no CUDA device here"),
+        (["--resume", "runs/none"], "runs/none does not exist; name a folder that `memlm train` has made"),
+        (["--tying", "loose"], "'loose' is not one of 'layerwise', 'adjacent'"),
+    ],
+)
+def test_bad_settings_are_refused_and_leave_nothing(
+    arguments: list[object], message: str, memlm: Memlm, corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    Path("typo.toml").write_text("[model]\nhop = 3\n")
+    dataset = () if {"--dataset", "--resume"} & set(arguments) else ("--dataset", corpus)
+    assert message in refused(memlm("train", *dataset, *arguments))
+    assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("split", "content", "message"),
+    [("train", b"", "train.txt is empty"), ("valid", b"\xff\xfe", "valid.txt is not UTF-8 text (line 1, byte 1)")],
+)
+def test_bad_texts_are_refused_and_leave_nothing(split: str, content: bytes, message: str, memlm: Memlm, corpus: Path):
+    (corpus / f"{split}.txt").write_bytes(content)
+    assert message in refused(memlm("train", "--dataset", corpus, *SMALL))
+    assert not Path("runs").exists()
+
+
+def test_damaged_runs_are_named(run: Path, memlm: Memlm):
+    assert "is not a run" in refused(memlm("eval", "."))
+    assert "has no split 'dev'" in refused(memlm("eval", run, "--split", "dev"))
+    config = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(config.replace("units = 12", "units = 14"))
+    assert "model.safetensors is of another model" in refused(memlm("eval", run))
+    (run / "config.toml").write_text(config)
+    shutil.rmtree(run / "best")
+    assert "has no checkpoint 'best' yet" in refused(memlm("eval", run))
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_says_how_to_go_on(number: int, status: int, corpus: Path, tmp_path: Path):
+    command = [sys.executable, "-m", "memlm", "train", "--dataset", str(corpus), "--hops", "2", "--memory-size", "8"]
+    options = ["--units", "12", "--epochs", "1000000", "--min-lr", "0", "--run-dir", "runs/a"]
+    with subprocess.Popen(
+        [*command, *options],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONUNBUFFERED": "1"},
+    ) as process:
+        deadline = time.monotonic() + 60
+        while not (tmp_path / "runs/a/best").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(number)
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == status, err
+    assert "memlm train --resume runs/a" in out
+    assert "Traceback" not in err
+    assert (tmp_path / "runs/a/last/checkpoint.json").exists()

@@ -1,0 +1,70 @@
+"""Settings validate themselves, survive TOML, and refuse what they do not know."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from memlm.config import Config, LSTMConfig, MemN2NConfig, TrainConfig, read_toml
+from memlm.errors import MemlmError
+from memlm.recipes import RECIPES, describe, recipe
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_survives_toml(name: str, tmp_path: Path):
+    config = recipe(name).resolved()
+    path = tmp_path / "config.toml"
+    path.write_text(config.to_toml())
+    assert Config.from_dict(read_toml(path)) == config
+    assert len(describe(name)) > 20
+
+
+def test_the_default_is_the_recipe_of_the_paper():
+    config = Config().resolved()
+    assert config.model == MemN2NConfig(hops=6, memory_size=100, units=150, linear_units=75, init_std=0.05)
+    assert (config.train.lr, config.train.batch_size, config.train.clip) == (0.01, 128, 50)
+    assert (config.train.anneal_factor, config.train.min_lr, config.train.epochs) == (1.5, 1e-5, 100)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (MemN2NConfig, {"hops": 0}, "hops is 0; it must be at least 1"),
+        (MemN2NConfig, {"hops": 2.5}, "hops is 2.5; it must be int"),
+        (MemN2NConfig, {"hops": True}, "hops is True; it must be int"),
+        (MemN2NConfig, {"linear_units": 151}, "linear_units is 151; it must be at most units, 150"),
+        (MemN2NConfig, {"tying": "adjacant"}, "unknown tying 'adjacant': did you mean 'adjacent'?"),
+        (MemN2NConfig, {"init_std": float("nan")}, "init_std is nan; it must be finite"),
+        (LSTMConfig, {"dropout": 1.0}, "dropout is 1.0; it must be below 1"),
+        (TrainConfig, {"lr": 0.0}, "lr is 0.0; it must be above 0"),
+        (TrainConfig, {"lr": "fast"}, "lr is 'fast'; it must be float"),
+        (TrainConfig, {"batch_size": 130}, "it must be a multiple of chunk_length"),
+    ],
+)
+def test_bad_values_are_named(kind: Any, values: dict[str, Any], message: str):
+    with pytest.raises(MemlmError, match=re.escape(message)):
+        kind(**values)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[model]\nhop = 3", "unknown setting in [model] of FILE, for memn2n, 'hop': did you mean 'hops'?"),
+        ("[training]\nlr = 1", "unknown key in FILE 'training': did you mean 'train'?"),
+        ("[model]\nname = 'gru'", "unknown model 'gru': known are memn2n, lstm"),
+        ("model = 3", "FILE: model must be a table, [model]"),
+        ("dataset = 3", "FILE: dataset is 3; it must be a name or a folder"),
+        ("[model\n", "FILE is not valid TOML"),
+        ("[model]\nname = 'lstm'", "sampling 'chunks' does not fit lstm: use streams"),
+    ],
+)
+def test_bad_files_are_named(text: str, message: str, tmp_path: Path):
+    path = tmp_path / "config.toml"
+    path.write_text(text)
+    with pytest.raises(MemlmError, match=re.escape(message.replace("FILE", str(path)))):
+        Config.from_dict(read_toml(path), where=str(path))
+
+
+def test_a_change_of_units_moves_the_linear_half():
+    assert MemN2NConfig(units=150).replace({"units": 40}).resolved().linear_units == 20

@@ -1,0 +1,184 @@
+"""Training: learns, is reproducible, and goes on after a stop exactly where it was."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from memlm.config import Config, LSTMConfig, MemN2NConfig, TrainConfig
+from memlm.data import dataset
+from memlm.data.chunks import gather
+from memlm.data.dataset import TextDataset
+from memlm.errors import MemlmError
+from memlm.models import build
+from memlm.recipes import RECIPES, recipe
+from memlm.runlog import RunFolder
+from memlm.train import Totals, Training, fit, plan_epoch
+
+MEMORY = Config(
+    model=MemN2NConfig(hops=2, memory_size=8, units=12),
+    train=TrainConfig(batch_size=32, chunk_length=8, epochs=3, device="cpu"),
+)
+RECURRENT = Config(
+    model=LSTMConfig(layers=2, units=16, dropout=0.1, init_range=0.4),
+    train=TrainConfig(sampling="streams", batch_size=32, chunk_length=8, epochs=3, lr=0.1, device="cpu"),
+)
+
+
+class Silent:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, Any]] = []
+
+    def step(self, progress: Any, recent: Totals, steps_in_epoch: int) -> None:
+        assert recent.targets > 0
+
+    def epoch(self, metrics: dict[str, Any], *, best: bool) -> None:
+        self.epochs.append(metrics)
+
+
+def start(config: Config, data: TextDataset, path: Path) -> tuple[Training, RunFolder]:
+    run = RunFolder.create(path, config, data.vocabulary)
+    return reopen(config, data), run
+
+
+def reopen(config: Config, data: TextDataset) -> Training:
+    vocabulary = data.vocabulary
+    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
+    return Training(model, config.train, torch.device("cpu"))
+
+
+def run_fit(training: Training, run: RunFolder, data: TextDataset, stop: Callable[[], bool] = lambda: False) -> str:
+    return fit(training, data.splits["train"].tokens, data.splits["valid"].tokens, run, Silent(), stop)
+
+
+def after_calls(count: int) -> Callable[[], bool]:
+    calls = iter(range(count))
+    return lambda: next(calls, None) is None
+
+
+def without_times(run: RunFolder) -> list[dict[str, Any]]:
+    return [
+        {key: value for key, value in line.items() if key not in ("seconds", "tokens_per_second")}
+        for line in run.metrics()
+    ]
+
+
+@pytest.fixture
+def data(corpus: Path) -> TextDataset:
+    return dataset.load(str(corpus))
+
+
+@pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
+@pytest.mark.parametrize("stop_after", [1, 7, 19, 25])
+def test_a_stopped_run_goes_on_exactly_where_it_was(
+    config: Config, stop_after: int, data: TextDataset, tmp_path: Path
+):
+    straight, run = start(config, data, tmp_path / "straight")
+    assert run_fit(straight, run, data) == "epochs"
+
+    stopped, broken = start(config, data, tmp_path / "broken")
+    assert run_fit(stopped, broken, data, after_calls(stop_after)) == "stopped"
+    torch.manual_seed(99)  # another process has other random numbers
+    resumed = reopen(config, data)
+    resumed.load(broken)
+    assert run_fit(resumed, broken, data) == "epochs"
+
+    assert without_times(broken) == without_times(run)
+    for ours, theirs in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
+def test_models_learn(config: Config, data: TextDataset, tmp_path: Path):
+    config = dataclasses.replace(config, train=config.train.replace({"epochs": 40, "lr": 2 * config.train.lr}))
+    training, run = start(config, data, tmp_path / "run")
+    run_fit(training, run, data)
+    perplexities = [line["valid_perplexity"] for line in run.metrics()]
+    assert perplexities[0] > 4
+    assert min(perplexities) < 2  # the text tells its next word
+    assert all(line["train_perplexity"] > 0 for line in run.metrics())
+
+
+def test_metrics_have_their_keys_and_the_best_epoch_is_kept(data: TextDataset, tmp_path: Path):
+    training, run = start(MEMORY, data, tmp_path / "run")
+    run_fit(training, run, data)
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    keys = {"epoch", "train_perplexity", "valid_perplexity", "lr", "grad_norm", "clipped_fraction"}
+    assert keys | {"tokens_per_second", "seconds"} <= lines[0].keys()
+    best = json.loads((run.best / "checkpoint.json").read_text())
+    assert best["valid_perplexity"] == min(line["valid_perplexity"] for line in lines)
+
+
+def test_an_epoch_trains_on_each_target_once(data: TextDataset):
+    tokens = data.splits["train"].tokens
+    for config in (MEMORY.train, RECURRENT.train):
+        plan = plan_epoch(config, len(tokens), epoch=0)
+        positions = np.concatenate([(span.starts[:, None] + np.arange(span.length)).ravel() for span in plan])
+        assert sorted(positions.tolist()) == list(range(len(tokens)))
+    windows = plan_epoch(MEMORY.train.replace({"sampling": "windows"}), len(tokens), epoch=0)
+    assert len(windows) == -(-len(tokens) // 32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "steps"),
+    [
+        ({"max_steps": 5}, "max_steps", 5),
+        ({"min_lr": 0.02}, "min_lr", 20),
+        ({"epochs": 2}, "epochs", 40),
+    ],
+)
+def test_training_ends_for_the_right_reason(
+    changes: dict[str, Any], reason: str, steps: int, data: TextDataset, tmp_path: Path
+):
+    config = dataclasses.replace(MEMORY, train=MEMORY.train.replace(changes))
+    training, run = start(config, data, tmp_path / "run")
+    assert run_fit(training, run, data) == reason
+    assert training.progress.step == pytest.approx(steps, abs=3)
+    assert run.metrics()
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(data: TextDataset, tmp_path: Path):
+    config = dataclasses.replace(MEMORY, train=MEMORY.train.replace({"lr": 1e30}))
+    training, run = start(config, data, tmp_path / "run")
+    with pytest.raises(MemlmError, match="not finite by step"):
+        run_fit(training, run, data)
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_recipe_takes_a_step(name: str, data: TextDataset):
+    config = recipe(name)
+    if config.model.units > 300:  # the large ones as small ones: the settings are what is tested
+        config = dataclasses.replace(config, model=config.model.replace({"units": 20}))
+    training = reopen(config, data)
+    before = [p.detach().clone() for p in training.model.parameters()]
+    tokens = data.splits["train"].tokens
+    training.step(gather(tokens, plan_epoch(config.train, len(tokens), 0)[0], training.model.context_size))
+    training.settle(1.0)
+    assert training.progress.totals.nats > 0
+    assert any(not torch.equal(old, new) for old, new in zip(before, training.model.parameters(), strict=True))
+
+
+GOLDEN = Path(__file__).parent / "golden" / "losses.json"
+
+
+@pytest.mark.parametrize("name", ["memn2n", "lstm"])
+def test_losses_of_the_first_epochs_are_those_on_record(name: str, data: TextDataset, tmp_path: Path):
+    """To record anew after a wanted change: write what this test prints to tests/golden/losses.json."""
+    config = dataclasses.replace(MEMORY if name == "memn2n" else RECURRENT)
+    if name == "lstm":
+        config = dataclasses.replace(
+            config, model=LSTMConfig(units=16, init_range=0.4)
+        )  # no dropout: one generator less
+    training, run = start(config, data, tmp_path / "run")
+    run_fit(training, run, data)
+    losses = [[line["train_perplexity"], line["valid_perplexity"]] for line in run.metrics()]
+    print(json.dumps({name: losses}))
+    np.testing.assert_allclose(losses, json.loads(GOLDEN.read_text())[name], rtol=1e-3)
