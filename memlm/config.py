@@ -159,7 +159,7 @@ class TrainConfig(Settings):
         choices=("chunks", "windows", "streams"),
     )
     batch_size: int = setting(128, "targets a step", low=1)
-    chunk_length: int = setting(16, "consecutive targets in a row of the batch", low=1)
+    chunk_length: int = setting(8, "consecutive targets in a row of the batch", low=1)
     lr: float = setting(0.01, "initial learning rate, on the summed loss", above=0)
     clip: float = setting(50.0, "largest l2 norm of the whole gradient of the summed loss", above=0)
     anneal_factor: float = setting(1.5, "the rate is divided by this when it is annealed", low=1)
@@ -170,6 +170,11 @@ class TrainConfig(Settings):
     epochs: int = setting(100, "at most this many passes over the training split", low=1)
     max_steps: int = setting(0, "stop after this many steps; 0: no limit", low=0)
     seed: int = setting(1, "seed of the initial weights, the sampling and the dropout", low=0)
+    precision: str = setting(
+        "auto",
+        "of the output layer's products in training; auto: bfloat16 where the device has it. Evaluation is in float32",
+        choices=("auto", "float32", "bfloat16"),
+    )
     device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=("auto", "cpu", "cuda"))
 
     def __post_init__(self) -> None:

@@ -37,8 +37,19 @@ class RunFolder:
         self.last = path / "last"
 
     @classmethod
-    def create(cls, path: Path, config: Config, vocabulary: Vocabulary, *, overwrite: bool = False) -> "RunFolder":
-        """A new folder that holds the settings; one with a run in it is refused unless `overwrite`."""
+    def create(
+        cls,
+        path: Path,
+        config: Config,
+        vocabulary: Vocabulary,
+        *,
+        overwrite: bool = False,
+        chosen: Mapping[str, str] | None = None,
+    ) -> "RunFolder":
+        """A new folder that holds the settings; one with a run in it is refused unless `overwrite`.
+
+        `chosen` is what the settings leave to the machine, such as the device; env.json tells it.
+        """
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             if not (path / "config.toml").is_file():
                 raise MemlmError(f"{path} is there and is not a run: choose another --run-dir")
@@ -49,7 +60,7 @@ class RunFolder:
         try:
             path.mkdir(parents=True, exist_ok=True)
             vocabulary.save(path / "vocab.txt")
-            run.write_json("env.json", environment())
+            run.write_json("env.json", environment() | dict(chosen or {}))
             run.write_config(config)
         except OSError as error:
             raise MemlmError(f"cannot make the run folder {path}: {error.strerror}") from None

@@ -17,6 +17,7 @@ from memlm.data.corpus import Tokens
 from memlm.errors import MemlmError
 from memlm.evaluate import evaluate, perplexity
 from memlm.models import LanguageModel, State
+from memlm.models.products import choose_precision
 from memlm.optim import Annealing, ClippedSGD
 from memlm.runlog import Curves, RunFolder
 
@@ -75,6 +76,7 @@ class Training:
 
     def __init__(self, model: LanguageModel, config: TrainConfig, device: torch.device) -> None:
         self.model = model.to(device)
+        self.model.head.precision = choose_precision(config.precision, device)
         self.config = config
         self.device = device
         self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)

@@ -65,7 +65,7 @@ def test_get_says_what_it_did(run, tmp_path):
 
 
 def test_errors_are_memlm_errors(run):
-    with pytest.raises(MemlmError, match=r"did you mean ptb\?"):
+    with pytest.raises(MemlmError, match=r"did you mean 'ptb'\?"):
         run("get", "ptbb")
     for verb in ("info", "verify"):
         with pytest.raises(MemlmError, match="unknown dataset 'nope'"):

@@ -4,12 +4,15 @@ import pytest
 import torch
 from torch import nn
 
-from memlm.models.head import SoftmaxHead
+from memlm.models.head import SoftmaxHead, output_weight
 
 
+@pytest.mark.parametrize("by_columns", [True, False])
 @pytest.mark.parametrize("bias", [True, False])
-def test_one_pass_equals_autograd(bias: bool, generator: torch.Generator):
+def test_one_pass_equals_autograd(bias: bool, by_columns: bool, generator: torch.Generator):
     weight = nn.Parameter(torch.randn(11, 4, generator=generator, dtype=torch.float64))
+    if by_columns:
+        weight = nn.Parameter(weight.detach().t().contiguous().t())
     head = SoftmaxHead(weight, bias=bias)
     if head.bias is not None:
         nn.init.normal_(head.bias, generator=generator)
@@ -25,6 +28,22 @@ def test_one_pass_equals_autograd(bias: bool, generator: torch.Generator):
         torch.testing.assert_close(our_grad, grad_hidden)
         for parameter, grad in zip(parameters, grads, strict=True):
             torch.testing.assert_close(parameter.grad, twice * grad)
+
+
+def test_bfloat16_products_are_close_to_float32_ones(generator: torch.Generator):
+    head = SoftmaxHead(output_weight(200, 16), bias=False)
+    nn.init.normal_(head.weight, std=0.3, generator=generator)
+    hidden = torch.randn(64, 16, generator=generator)
+    targets = torch.randint(200, (64,), generator=generator)
+    results: list[tuple[torch.Tensor, ...]] = []
+    for precision in (torch.float32, torch.bfloat16):
+        head.precision, head.weight.grad = precision, None
+        nats, grad_hidden = head.backward(hidden, targets)
+        assert head.weight.grad is not None
+        results.append((nats, grad_hidden, head.weight.grad))
+    for exact, low in zip(*results, strict=True):
+        assert low.dtype == torch.float32
+        assert 0 < (low - exact).norm() / exact.norm() < 0.01
 
 
 def test_probabilities_sum_to_one_for_extreme_states(generator: torch.Generator):

@@ -19,6 +19,7 @@ LAYERS = [
     ["recipes", "evaluate", "report"],
     ["train"],
     ["trained"],
+    ["bench"],
     ["cli", "__main__"],
 ]
 LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from memlm.bench import per_window
 from memlm.config import MemN2NConfig
 from memlm.evaluate import token_nats
 from memlm.models import MemN2N
@@ -47,6 +48,26 @@ def test_every_token_of_a_text_agrees_with_the_oracle(
     np.testing.assert_allclose(token_nats(model.float(), tokens), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize("length", [1, 5])
+@pytest.mark.parametrize("temporal_encoding", [True, False])
+@pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
+def test_sliding_windows_equal_gathered_ones_values_and_gradients(
+    tying: str, temporal_encoding: bool, length: int, generator: torch.Generator
+):
+    model = make(tying, generator, temporal_encoding=temporal_encoding)
+    inputs = torch.randint(V, (3, N + length - 1), generator=generator)
+    inputs[0, : N - 1] = -1
+    inputs[1] = -1  # a memory that is empty altogether
+    weight = torch.randn(3, length, D, generator=generator, dtype=torch.float64)
+    results = []
+    for states in (model(inputs)[0], per_window.hidden_states(model, inputs)):
+        parameters = [p for name, p in model.named_parameters() if name != "head.weight"]
+        grads = torch.autograd.grad((states * weight).sum(), parameters)
+        results.append([states, *(grad.to_dense() for grad in grads)])
+    for ours, reference in zip(*results, strict=True):
+        torch.testing.assert_close(ours, reference, rtol=1e-12, atol=1e-12)
+
+
 @pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
 def test_attention_agrees_with_the_oracle(tying: str, generator: torch.Generator, rng: np.random.Generator):
     model = make(tying, generator)
@@ -75,16 +96,16 @@ def test_training_gradients_agree_with_finite_differences(tying: str, generator:
     eps = 1e-6
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None
-        dense = parameter.grad.to_dense().flatten()
-        flat = parameter.data.view(-1)
-        for i in torch.randint(len(flat), (8,), generator=generator).tolist():
-            there = flat[i].item()
+        dense = parameter.grad.to_dense()
+        for _ in range(8):
+            at = tuple(int(torch.randint(size, (), generator=generator)) for size in parameter.shape)
+            there = parameter.data[at].item()
             sums = []
             for value in (there + eps, there - eps):
-                flat[i] = value
+                parameter.data[at] = value
                 sums.append(model.nats(inputs, targets)[0].sum().item())
-            flat[i] = there
-            assert dense[i].item() == pytest.approx((sums[0] - sums[1]) / (2 * eps), abs=1e-6, rel=1e-5), name
+            parameter.data[at] = there
+            assert dense[at].item() == pytest.approx((sums[0] - sums[1]) / (2 * eps), abs=1e-6, rel=1e-5), name
 
 
 @pytest.mark.parametrize("targets_at_once", [1, 3, 32, 200])

@@ -1,18 +1,15 @@
 """`memlm data`: list, get, info and verify datasets. Importing this costs click alone."""
 
-from __future__ import annotations
-
 import json
-from typing import TYPE_CHECKING, Any
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
 
 import click
 
-if TYPE_CHECKING:
-    from collections import Counter
-    from collections.abc import Iterable, Sequence
-    from pathlib import Path
-
-    from memlm.data.catalog import DataFile, Dataset
+from memlm.data.catalog import CATALOG, DataFile, Dataset, lookup
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -29,7 +26,6 @@ def command() -> None:
 @_JSON
 def list_(as_json: bool) -> None:
     """The datasets that memlm knows, and which of them are there."""
-    from memlm.data.catalog import CATALOG
     from memlm.data.fetch import data_root, present
 
     root = data_root()
@@ -59,7 +55,7 @@ def get(name: str, source: str | None) -> None:
     """Put dataset NAME in its place, checked; does nothing if it is there."""
     from memlm.data import fetch
 
-    fetch.get(name, source=source, report=fetch.Report(click.echo))
+    fetch.get(name, source=source, say=click.echo)
 
 
 @command.command("info")
@@ -71,23 +67,17 @@ def info(name: str, as_json: bool) -> None:
     Tokens count one <eos> a line; oov is the tokens that the training split does not hold.
     """
     from memlm.data import fetch
-    from memlm.data.catalog import lookup
 
     dataset = lookup(name)
     there = fetch.present(name)
     place = (fetch.ensure(name) if there else fetch.data_root() / name).absolute()
     splits = _splits(dataset, place) if there else []
+    keys = ("name", "title", "about", "licence", "homepage", "mirrors", "split_rule")
     facts: dict[str, Any] = {
-        "name": name,
-        "title": dataset.title,
-        "about": dataset.about,
-        "licence": dataset.licence,
-        "homepage": dataset.homepage,
-        "mirrors": list(dataset.mirrors),
-        "split_rule": dataset.split_rule,
+        **{key: getattr(dataset, key) for key in keys},
         "present": there,
         "place": str(place),
-        "splits": {str(split["split"]): split for split in splits},
+        "splits": {split["split"]: split for split in splits},
     }
     if as_json:
         click.echo(json.dumps(facts))
@@ -112,15 +102,13 @@ def info(name: str, as_json: bool) -> None:
 @_JSON
 def verify(name: str, as_json: bool) -> None:
     """Read every file of dataset NAME and compare hashes and counts; exit status 2 if one is wrong."""
-    from dataclasses import asdict
-
     from memlm.data import fetch
 
     results = fetch.verify(name)
     bad = [result for result in results if not result.ok]
     place = fetch.data_root() / name
     if as_json:
-        files = [{**asdict(result), "ok": result.ok} for result in results]
+        files = [asdict(result) for result in results]
         click.echo(json.dumps({"name": name, "place": str(place.absolute()), "ok": not bad, "files": files}))
     else:
         rows = [
@@ -134,9 +122,9 @@ def verify(name: str, as_json: bool) -> None:
         raise SystemExit(2)
 
 
-def _splits(dataset: Dataset, place: Path) -> list[dict[str, str | int | float | None]]:
+def _splits(dataset: Dataset, place: Path) -> list[dict[str, Any]]:
     """A row a split, or a row an edition and split where a dataset has several: counts over their files."""
-    from memlm.data import fetch
+    from memlm.data import check, fetch
 
     floors = fetch.floor(dataset.name)
     groups: dict[tuple[str, str], list[DataFile]] = {}
@@ -144,45 +132,28 @@ def _splits(dataset: Dataset, place: Path) -> list[dict[str, str | int | float |
         if (place / file.path).exists():
             groups.setdefault((file.part, file.split or "all"), []).append(file)
     train: dict[str, Counter[str]] = {}
-    rows: list[dict[str, str | int | float | None]] = []
+    rows = []
     for (part, split), files in groups.items():  # the catalogue names train first
-        words, lines, questions = _count(place / file.path for file in files)
+        scans = [check.scan(place / file.path) for file in files]
+        words = sum((scan.words for scan in scans), Counter[str]())
         if split == "train":
             train[part] = words
         known = train.get(part)
         # Stories with questions are not text to be modelled line by line: their words are not counted so.
         text = not any(file.questions for file in files)
-        oov = sum(n for word, n in words.items() if word not in known) if known and text else None
         rows.append(
             {
                 "split": f"{part}/{split}" if part else split,
                 "files": len(files),
-                "lines": lines,
+                "lines": sum(scan.lines for scan in scans),
                 "tokens": words.total() if text else None,
                 "types": len(words) if text else None,
-                "oov": oov,
-                "questions": None if text else questions,
+                "oov": sum(n for word, n in words.items() if word not in known) if known and text else None,
+                "questions": None if text else sum(scan.questions for scan in scans),
                 "floor_perplexity": floors.get(split, {}).get("floor_perplexity"),
             }
         )
     return rows
-
-
-def _count(paths: Iterable[Path]) -> tuple[Counter[str], int, int]:
-    """The words of some files with their `<eos>`, their lines and their questions."""
-    from collections import Counter
-
-    from memlm.data.fetch import EOS, scan
-
-    words: Counter[str] = Counter()
-    lines = questions = 0
-    for path in paths:
-        found = scan(path)
-        words.update(found.words)
-        lines += found.lines
-        questions += found.questions
-    words[EOS] += lines
-    return words, lines, questions
 
 
 def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

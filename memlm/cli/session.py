@@ -9,7 +9,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from memlm import report, train
+from memlm import checkpoint, report, train
 from memlm.config import Config
 from memlm.data import dataset
 from memlm.errors import MemlmError
@@ -97,10 +97,12 @@ def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Session:
     train.check_fits(config, data.splits["train"].tokens)
     config = config.resolved()
     path = run_dir or _free_folder(f"{Path(config.dataset).name}-{config.model.label}")
-    run = RunFolder.create(path, config, data.vocabulary, overwrite=overwrite)
     vocabulary = data.vocabulary
     model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
-    return Session(run=run, config=config, data=data, training=train.Training(model, config.train, device))
+    training = train.Training(model, config.train, device)
+    chosen = {"device": str(device), "precision": str(model.head.precision).removeprefix("torch.")}
+    run = RunFolder.create(path, config, vocabulary, overwrite=overwrite, chosen=chosen)
+    return Session(run=run, config=config, data=data, training=training)
 
 
 def resume(path: Path, changes: Mapping[str, Any]) -> Session:
@@ -113,7 +115,7 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Session:
     data = dataset.load(config.dataset, vocabulary=vocabulary)
     model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
     training = train.Training(model, config.train, device)
-    if run.last.exists():
+    if checkpoint.locate(run.last).exists():
         training.load(run)
     if training.progress.finished and not training.reopen():
         why = training.progress.finished

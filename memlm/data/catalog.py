@@ -4,12 +4,9 @@ The hashes are those of the extracted files, so an archive may be packed anew an
 Tokens are the words between white space and one `<eos>` a line; types count `<eos>` too.
 """
 
-from __future__ import annotations
-
-import difflib
 from dataclasses import dataclass
 
-from memlm.errors import MemlmError
+from memlm.config import unknown_name
 
 SPLITS = ("train", "valid", "test")
 ARCHIVE_ENDINGS = (".zip", ".tar.gz", ".tgz", ".tar", ".gz")
@@ -67,11 +64,8 @@ class Dataset:
     def split_files(self) -> dict[str, DataFile]:
         """Train, valid and test where each is one file; otherwise empty."""
         found = {split: [file for file in self.files if file.split == split] for split in SPLITS}
-        return {split: files[0] for split, files in found.items()} if self._one_each(found) else {}
-
-    @staticmethod
-    def _one_each(found: dict[str, list[DataFile]]) -> bool:
-        return all(len(files) == 1 for files in found.values())
+        single = all(len(files) == 1 for files in found.values())
+        return {split: files[0] for split, files in found.items()} if single else {}
 
 
 def is_archive(name: str) -> bool:
@@ -320,8 +314,6 @@ CATALOG: dict[str, Dataset] = {dataset.name: dataset for dataset in (PTB, STORIE
 
 def lookup(name: str) -> Dataset:
     """The dataset of this name. Raises MemlmError with the known names, the nearest one first."""
-    if name in CATALOG:
-        return CATALOG[name]
-    near = difflib.get_close_matches(name.lower(), CATALOG, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise MemlmError(f"unknown dataset {name!r}: {hint}known are {', '.join(CATALOG)}")
+    if name not in CATALOG:
+        raise unknown_name("dataset", name, CATALOG)
+    return CATALOG[name]

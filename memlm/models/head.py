@@ -6,6 +6,13 @@ R targets (rows), D units, V words.
 import torch
 from torch import Tensor, nn
 
+from memlm.models.products import product
+
+
+def output_weight(vocabulary_size: int, units: int) -> nn.Parameter:
+    """An empty (V, D) weight that lies in memory as (D, V): its gradient, h^T g, then comes out in the same layout."""
+    return nn.Parameter(torch.empty(units, vocabulary_size).t())
+
 
 class SoftmaxHead(nn.Module):
     """softmax(W h + b) over all V words; W may be another module's weight, b may be missing."""
@@ -14,10 +21,14 @@ class SoftmaxHead(nn.Module):
         super().__init__()
         self.weight = weight
         self.bias = nn.Parameter(weight.new_empty(len(weight))) if bias else None
+        self.precision = torch.float32  # of the products in `backward`; bfloat16 ones accumulate in float32
 
     def logits(self, hidden: Tensor) -> Tensor:
         """(R, D) -> (R, V)."""
-        return nn.functional.linear(hidden, self.weight, self.bias)
+        if torch.is_grad_enabled():
+            return nn.functional.linear(hidden, self.weight, self.bias)
+        logits = product(hidden, self.weight.t())
+        return logits if self.bias is None else logits.add_(self.bias)
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """(R, D) -> (R, V), natural logarithms."""
@@ -25,7 +36,9 @@ class SoftmaxHead(nn.Module):
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """-log p of each target: (R, D), (R,) -> (R,); differentiable."""
-        return nn.functional.cross_entropy(self.logits(hidden), targets, reduction="none")
+        if torch.is_grad_enabled():
+            return nn.functional.cross_entropy(self.logits(hidden), targets, reduction="none")
+        return _softmax_nats(self.logits(hidden), targets)[1]
 
     @torch.no_grad()
     def backward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -34,19 +47,42 @@ class SoftmaxHead(nn.Module):
         Adds the gradients of the weight and the bias to their `.grad`; returns the nats (R,) of the targets and the
         gradient of their sum with respect to `hidden` (R, D).
         """
-        logits = self.logits(hidden)
-        at = targets[:, None]
-        highest = logits.amax(dim=-1, keepdim=True)
-        target_logits = logits.gather(1, at) - highest
-        exps = logits.sub_(highest).exp_()
-        totals = exps.sum(dim=-1, keepdim=True)
-        nats = (totals.log() - target_logits).squeeze(1)
-        grad = exps.div_(totals)  # softmax - onehot(target)
-        grad.scatter_add_(1, at, torch.full_like(target_logits, -1))
-        _accumulate(self.weight, grad.t() @ hidden)
+        low = self.precision == torch.bfloat16 and hidden.dtype == torch.float32
+        weight = self.weight.bfloat16() if low else self.weight
+        rows = hidden.bfloat16() if low else hidden
+        logits = product(rows, weight.t())
+        if self.bias is not None:
+            logits.add_(self.bias)
+        grad, nats = _softmax_nats(logits, targets)
+        grad.scatter_add_(1, targets[:, None], grad.new_full((len(grad), 1), -1))  # softmax - onehot(target)
         if self.bias is not None:
             _accumulate(self.bias, grad.sum(dim=0))
-        return nats, grad @ self.weight
+        if low:
+            grad = grad.bfloat16()
+        _accumulate(self.weight, self._weight_gradient(grad, rows).to(self.weight.dtype))
+        return nats, product(grad, weight).to(hidden.dtype)
+
+    def _weight_gradient(self, grad: Tensor, rows: Tensor) -> Tensor:
+        """g^T h (V, D), computed in the layout of the weight."""
+        if self.weight.stride(0) == 1:
+            return product(rows.t(), grad).t()
+        return product(grad.t(), rows)
+
+
+def _softmax_nats(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The softmax (R, V), in place of the logits where their type allows, and -log p of the targets (R,).
+
+    log(sum(exp)) follows from the largest probability, which never underflows, without another pass of exponentials.
+    """
+    highest = logits.amax(dim=-1)
+    of_target = logits.gather(1, targets[:, None]).squeeze(1)
+    dtype = torch.float32 if logits.dtype == torch.bfloat16 else logits.dtype
+    if dtype == logits.dtype:
+        probabilities = torch.softmax(logits, dim=-1, out=logits)
+    else:
+        probabilities = torch.softmax(logits, dim=-1, dtype=dtype)
+    log_sum = highest.to(dtype) - probabilities.amax(dim=-1).log()
+    return probabilities, log_sum - of_target.to(dtype)
 
 
 def _accumulate(parameter: nn.Parameter, grad: Tensor) -> None:

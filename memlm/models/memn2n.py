@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from memlm.config import MemN2NConfig
 from memlm.models.base import LanguageModel, State
-from memlm.models.head import SoftmaxHead
-from memlm.models.memory import SlidingWindows, hop, windows_filled
+from memlm.models.embedding import embed
+from memlm.models.head import SoftmaxHead, output_weight
+from memlm.models.memory import Hops, SlidingWindows, windows_filled
 
 
 class MemN2N(LanguageModel):
@@ -36,7 +37,7 @@ class MemN2N(LanguageModel):
         self.embeddings = nn.ParameterList(torch.empty(V, D) for _ in range(tables))
         self.times = nn.ParameterList(torch.empty(N, D) for _ in range(tables if config.temporal_encoding else 0))
         self.transition = nn.Parameter(torch.empty(D, D)) if self.layerwise else None
-        output = nn.Parameter(torch.empty(V, D)) if self.layerwise else self.embeddings[-1]
+        output = output_weight(V, D) if self.layerwise else self.embeddings[-1]
         self.head = SoftmaxHead(output, bias=False)
 
     def initialise(self, generator: torch.Generator) -> None:
@@ -52,22 +53,17 @@ class MemN2N(LanguageModel):
         """Weights (K, B, L, N) of the slots, oldest first, for the targets of inputs (B, M)."""
         return torch.stack(self._hop(inputs)[1])
 
-    def _hop(self, inputs: Tensor) -> tuple[Tensor, list[Tensor]]:
-        B, M = inputs.shape
-        N = self.config.memory_size
+    def _hop(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        config, (B, M) = self.config, inputs.shape
         filled = None
         if inputs.is_cuda or int(inputs.min()) < 0:  # asking CUDA would stop it: mask without asking
-            filled = windows_filled(inputs >= 0, N)
+            filled = windows_filled(inputs >= 0, config.memory_size)
             inputs = inputs.clamp_min(0)
-        memories = [self._memory(inputs, i) for i in range(len(self.embeddings))]
-        hops = [(memories[0], memories[1])] * self.config.hops if self.layerwise else list(pairwise(memories))
-        u = memories[0].words.new_full((B, M - N + 1, self.config.units), self.config.initial_state)
-        linear = self.config.linear_units
-        assert linear is not None
-        return hop(u, hops, filled=filled, transition=self.transition, linear=linear)
-
-    def _memory(self, inputs: Tensor, table: int) -> SlidingWindows:
-        # Sparse gradients: a step touches only the rows of the words that it saw.
-        words = nn.functional.embedding(inputs, self.embeddings[table], sparse=True)
-        times = self.times[table] if self.config.temporal_encoding else None
-        return SlidingWindows(words, times, self.config.memory_size)
+        words = embed(inputs, list(self.embeddings))
+        times = list(self.times) or [None] * len(words)
+        memories = [SlidingWindows(word, time, config.memory_size) for word, time in zip(words, times, strict=True)]
+        pairs = [(0, 1)] * config.hops if self.layerwise else list(pairwise(range(config.hops + 1)))
+        assert config.linear_units is not None
+        hops = Hops(memories, pairs, self.transition, config.linear_units, filled)
+        first = words[0].new_full((B, M - config.memory_size + 1, config.units), config.initial_state)
+        return hops(first)

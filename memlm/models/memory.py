@@ -7,8 +7,8 @@ B rows, L targets in a row, N memory slots, M = L+N-1 words that the windows of 
 Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, sections 2 and 5.
 """
 
-from collections.abc import Iterable
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -16,13 +16,47 @@ from torch.autograd.function import once_differentiable
 
 
 class Memory(Protocol):
-    """Slots that can be scored against a state, and read with weights."""
+    """Slots that can be scored against a state, and read with weights; both are linear in `tensors`.
+
+    Scoring and reading are each other's duals, so that the same three functions serve forwards and backwards.
+    """
+
+    tensors: tuple[Tensor, ...]  # what the slots are made of
 
     def match(self, u: Tensor) -> Tensor:
         """Scores (B, L, N) of the slots for the states u (B, L, D)."""
 
-    def read(self, p: Tensor) -> Tensor:
-        """Sums (B, L, D) of the slots' vectors with weights p (B, L, N)."""
+    def arrange(self, p: Tensor) -> Tensor:
+        """Weights p (B, L, N) in the layout in which this memory multiplies them."""
+
+    def read(self, into: Tensor, p: Tensor, arranged: Tensor) -> None:
+        """Add to `into` (B, L, D) the slots' vectors, summed with weights p (B, L, N)."""
+
+    def gradients(self, ps: Sequence[Tensor], arranged: Sequence[Tensor], us: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Gradients of `tensors`: the sum over pairs of weights p (B, L, N) and states u (B, L, D) of p u^T."""
+
+
+class Hops(NamedTuple):
+    """How a state is taken through a memory.
+
+    u <- H u + o with the transition H, or u + o without one; then a ReLU on the units from `linear` on. `pairs` names
+    the memory that is matched and the one that is read in each hop. Slots that are not `filled` (B, L, N) have no
+    weight.
+    """
+
+    memories: Sequence[Memory]
+    pairs: Sequence[tuple[int, int]]
+    transition: Tensor | None
+    linear: int
+    filled: Tensor | None
+
+    def __call__(self, u: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """The state (B, L, D) after the hops, and each hop's attention (B, L, N), which is not differentiable."""
+        tensors = [tensor for memory in self.memories for tensor in memory.tensors]
+        if self.transition is not None:
+            tensors.append(self.transition)
+        state, *attention = _HopStack.apply(self, u, *tensors)  # type: ignore[no-untyped-call]
+        return state, tuple(attention)
 
 
 def attend(scores: Tensor, filled: Tensor | None) -> Tensor:
@@ -33,30 +67,61 @@ def attend(scores: Tensor, filled: Tensor | None) -> Tensor:
     if filled is None:
         return torch.softmax(scores, dim=-1)
     lowest = torch.finfo(scores.dtype).min / 2  # finite: a row without a filled slot must not become NaN
-    return torch.softmax(scores.masked_fill(~filled, lowest), dim=-1) * filled
+    return torch.softmax(scores.masked_fill_(~filled, lowest), dim=-1).mul_(filled)
 
 
-def hop(
-    u: Tensor,
-    memories: Iterable[tuple[Memory, Memory]],
-    *,
-    filled: Tensor | None,
-    transition: Tensor | None,
-    linear: int,
-) -> tuple[Tensor, list[Tensor]]:
-    """Take the state u (B, L, D) through one hop for each (input memory, output memory).
+class _HopStack(torch.autograd.Function):
+    """All hops at once, so that the gradients of a memory that many hops use are one product each."""
 
-    u <- H u + o with the transition H (D, D), or u + o without one; then a ReLU on the units from `linear` on.
-    Returns the state and each hop's attention (B, L, N).
-    """
-    weights = []
-    for inputs, outputs in memories:
-        p = attend(inputs.match(u), filled)
-        carried = u if transition is None else u @ transition.t()
-        z = carried + outputs.read(p)
-        u = torch.cat([z[..., :linear], z[..., linear:].relu()], dim=-1)
-        weights.append(p)
-    return u, weights
+    @staticmethod
+    def forward(ctx: Any, hops: Hops, u: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
+        states, weights, arranged = [u], [], []
+        for matched, read in hops.pairs:
+            p = attend(hops.memories[matched].match(u), hops.filled)
+            z = u.clone() if hops.transition is None else u @ hops.transition.t()
+            band = hops.memories[read].arrange(p)
+            hops.memories[read].read(z, p, band)
+            z[..., hops.linear :].relu_()
+            u = z
+            states.append(u)
+            weights.append(p)
+            arranged.append(band)
+        ctx.hops = hops
+        ctx.save_for_backward(*states, *weights, *arranged)
+        ctx.mark_non_differentiable(*weights)
+        return u, *weights
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
+        hops, K = ctx.hops, len(ctx.hops.pairs)
+        saved = ctx.saved_tensors
+        states, weights, arranged = saved[: K + 1], saved[K + 1 : 2 * K + 1], saved[2 * K + 1 :]
+        used: list[list[tuple[Tensor, Tensor, Tensor]]] = [[] for _ in hops.memories]  # (p, arranged p, u) of a memory
+        grads = []
+        for k in reversed(range(K)):
+            matched, read = (hops.memories[i] for i in hops.pairs[k])
+            grad_z = grad.clone() if k == K - 1 else grad  # autograd's own must stay as it is
+            grad_z[..., hops.linear :].mul_(states[k + 1][..., hops.linear :] > 0)
+            grad_p = read.match(grad_z)
+            grad_scores = torch._softmax_backward_data(grad_p, weights[k], -1, grad_p.dtype)
+            band = matched.arrange(grad_scores)
+            grad = grad_z.clone() if hops.transition is None else grad_z @ hops.transition
+            matched.read(grad, grad_scores, band)
+            used[hops.pairs[k][0]].append((grad_scores, band, states[k]))
+            used[hops.pairs[k][1]].append((weights[k], arranged[k], grad_z))
+            grads.append(grad_z)
+        of_tensors: list[Tensor | None] = []
+        for memory, uses in zip(hops.memories, used, strict=True):
+            of_tensors += memory.gradients(*zip(*uses, strict=True))
+        if hops.transition is not None:
+            of_tensors.append(_rows(grads).t() @ _rows(list(reversed(states[:K]))))
+        return None, grad, *of_tensors
+
+
+def _rows(parts: Sequence[Tensor]) -> Tensor:
+    """(B, L, X), ... -> (rows, X)."""
+    return torch.cat(list(parts), dim=1).flatten(0, 1)
 
 
 class SlidingWindows:
@@ -69,17 +134,32 @@ class SlidingWindows:
 
     def __init__(self, words: Tensor, times: Tensor | None, slots: int) -> None:
         self.words = words
-        self.times = words.new_zeros(slots, words.shape[-1]) if times is None else times
+        self.times = times
+        self.slots = slots
+        self.tensors: tuple[Tensor, ...] = (words,) if times is None else (words, times)
 
     def match(self, u: Tensor) -> Tensor:
         """Scores (B, L, N): u . (word + time)."""
-        scores: Tensor = _Match.apply(u, self.words, self.times)  # type: ignore[no-untyped-call]
-        return scores
+        of_words = _skew(torch.bmm(u, self.words.transpose(1, 2)), self.slots)
+        return of_words.contiguous() if self.times is None else (u @ self.times.t()).add_(of_words)
 
-    def read(self, p: Tensor) -> Tensor:
-        """Sums (B, L, D) of p times (word + time)."""
-        sums: Tensor = _Read.apply(p, self.words, self.times)  # type: ignore[no-untyped-call]
-        return sums
+    def arrange(self, p: Tensor) -> Tensor:
+        """The weights as a band (B, L, M) over the row's words, zero elsewhere: inverse of `_skew`."""
+        band = p.new_zeros(*p.shape[:2], self.words.shape[1])
+        _skew(band, self.slots).copy_(p)
+        return band
+
+    def read(self, into: Tensor, p: Tensor, arranged: Tensor) -> None:
+        """Add to `into` (B, L, D) the sums of p times (word + time)."""
+        if self.times is not None:
+            into.view(-1, into.shape[-1]).addmm_(p.flatten(0, 1), self.times)
+        into.baddbmm_(arranged, self.words)
+
+    def gradients(self, ps: Sequence[Tensor], arranged: Sequence[Tensor], us: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """Gradients of the words and of the times."""
+        states = torch.cat(list(us), dim=1)
+        of_words = torch.bmm(torch.cat(list(arranged), dim=1).transpose(1, 2), states)
+        return (of_words,) if self.times is None else (of_words, _rows(ps).t() @ states.flatten(0, 1))
 
 
 def windows_filled(filled: Tensor, slots: int) -> Tensor:
@@ -91,61 +171,3 @@ def _skew(band: Tensor, slots: int) -> Tensor:
     """View (B, L, N) of a contiguous (B, L, M): element [b, l, n] is band[b, l, l + n]."""
     B, L, M = band.shape
     return band.as_strided((B, L, slots), (L * M, M + 1, 1))
-
-
-def _unskew(p: Tensor, words: int) -> Tensor:
-    """(B, L, M), zero but for its band, which is p (B, L, N): inverse of `_skew`."""
-    B, L, N = p.shape
-    band = p.new_zeros(B, L, words)
-    _skew(band, N).copy_(p)
-    return band
-
-
-def _scores(u: Tensor, words: Tensor, times: Tensor) -> Tensor:
-    """u . (word + time) for each slot: (B, L, D), (B, M, D), (N, D) -> (B, L, N)."""
-    return torch.matmul(u, times.t()).add_(_skew(torch.bmm(u, words.transpose(1, 2)), len(times)))
-
-
-def _sums(p: Tensor, band: Tensor, words: Tensor, times: Tensor) -> Tensor:
-    """Sum over the slots of p (word + time), with band = _unskew(p): -> (B, L, D)."""
-    return torch.matmul(p, times).baddbmm_(band, words)
-
-
-class _Match(torch.autograd.Function):
-    """`_scores`, whose gradient with respect to the state is `_sums`: scoring and reading are each other's duals."""
-
-    @staticmethod
-    def forward(ctx: Any, u: Tensor, words: Tensor, times: Tensor) -> Tensor:
-        ctx.save_for_backward(u, words, times)
-        return _scores(u, words, times)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        u, words, times = ctx.saved_tensors
-        band = _unskew(grad, words.shape[1])
-        return (
-            _sums(grad, band, words, times),
-            torch.bmm(band.transpose(1, 2), u),
-            grad.flatten(0, 1).t() @ u.flatten(0, 1),
-        )
-
-
-class _Read(torch.autograd.Function):
-    """`_sums`, whose gradient with respect to the weights is `_scores`."""
-
-    @staticmethod
-    def forward(ctx: Any, p: Tensor, words: Tensor, times: Tensor) -> Tensor:
-        band = _unskew(p, words.shape[1])
-        ctx.save_for_backward(p, band, words, times)
-        return _sums(p, band, words, times)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        p, band, words, times = ctx.saved_tensors
-        return (
-            _scores(grad, words, times),
-            torch.bmm(band.transpose(1, 2), grad),
-            p.flatten(0, 1).t() @ grad.flatten(0, 1),
-        )

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from memlm.config import LSTMConfig
 from memlm.models.base import LanguageModel, State
-from memlm.models.head import SoftmaxHead
+from memlm.models.embedding import embed
+from memlm.models.head import SoftmaxHead, output_weight
 
 
 class LSTM(LanguageModel):
@@ -30,7 +31,7 @@ class LSTM(LanguageModel):
         self.embedding = nn.Parameter(torch.empty(V, D))
         self.lstm = nn.LSTM(D, D, config.layers, dropout=between)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = SoftmaxHead(nn.Parameter(torch.empty(V, D)), bias=True)
+        self.head = SoftmaxHead(output_weight(V, D), bias=True)
 
     def initialise(self, generator: torch.Generator) -> None:
         """Every parameter uniform in +- init_range."""
@@ -47,6 +48,6 @@ class LSTM(LanguageModel):
             h, c = state
             state = (h[:, :rows].contiguous(), c[:, :rows].contiguous())
         words = torch.where(inputs < 0, self.eos, inputs).t()  # (L, B): time first is the fastest layout
-        embedded = self.dropout(nn.functional.embedding(words, self.embedding, sparse=True))
+        embedded = self.dropout(embed(words, [self.embedding])[0])
         outputs, state = self.lstm(embedded, state)
         return self.dropout(outputs).transpose(0, 1), state

@@ -1,0 +1,1 @@
+"""What `memlm bench` measures, and against what."""

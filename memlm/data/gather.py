@@ -1,0 +1,149 @@
+"""A dataset gathered in a folder of its own, file by file as they are found and checked, before it is put in place."""
+
+import fnmatch
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from memlm.data import stories
+from memlm.data.catalog import DataFile, Dataset, is_archive
+from memlm.data.check import CHUNK, check_file
+from memlm.data.unpack import members
+from memlm.errors import MemlmError
+
+UNPINNED_LIMIT = 64 << 20  # bytes of a file whose size is not known
+
+
+@dataclass(kw_only=True)
+class Stage:
+    """What of a dataset is here, and what was wrong with the rest; `scratch` is a folder to be thrown away."""
+
+    dataset: Dataset
+    scratch: Path
+    good: set[str] = field(default_factory=set)
+    bad: dict[str, str] = field(default_factory=dict)  # path -> problem
+    odd: str = ""  # a file by whose name one sees what was given instead
+
+    @property
+    def folder(self) -> Path:
+        """Where the good files lie."""
+        return self.scratch / self.dataset.name
+
+    def wanted(self) -> list[DataFile]:
+        """The files that are not here yet."""
+        return [file for file in self.dataset.files if file.path not in self.good]
+
+    def named(self, name: str) -> DataFile | None:
+        """The wanted file that a member or path of this name is, if any; a lookalike is noted."""
+        base = name.rpartition("/")[2]
+        for pattern, meaning in self.dataset.lookalikes:
+            if fnmatch.fnmatch(base, pattern):
+                self.odd = f"{base} is {meaning}"
+        return next((file for file in self.wanted() if f"/{name}".endswith(f"/{file.path}")), None)
+
+    def offer(self, file: DataFile, chunks: Iterable[bytes], *, plain: bool = False) -> None:
+        """Take a file's bytes, and keep them if they are right; `plain` if they came over http without the s."""
+        if plain and file.sha256 is None:
+            self.bad[file.path] = "is not taken over plain http, since its sha256 is not known"
+            return
+        place = self.folder / file.path
+        place.parent.mkdir(parents=True, exist_ok=True)
+        save(chunks, place, limit=file.size or UNPINNED_LIMIT, size=file.size)
+        if problem := check_file(place, file, self.dataset).problem:
+            self.bad[file.path] = problem
+            place.unlink()
+        else:
+            self.good.add(file.path)
+            self.bad.pop(file.path, None)
+
+    def lacking(self) -> str:
+        """Why the dataset is not complete; empty when all that is required is here."""
+        lacking = [file.path for file in self.wanted() if file.required]
+        if not lacking:
+            return ""
+        faults = [f"{path} {self.bad[path]}" for path in lacking if path in self.bad]
+        return faults[0] if faults else self.odd or f"it lacks {few(lacking)}"
+
+
+def few(paths: Sequence[str]) -> str:
+    """At most three of the paths, and how many more there are."""
+    return ", ".join(paths[:3]) + (f" and {len(paths) - 3} more" if len(paths) > 3 else "")
+
+
+def from_path(stage: Stage, source: str) -> None:
+    """Import from a folder, an archive or a file. Raises MemlmError unless that completes the dataset."""
+    path = Path(source).expanduser()
+    if not source or not path.exists():
+        raise MemlmError(
+            f"no file or folder at {source!r}: --from takes a folder, a file, an archive or an http(s) URL"
+        )
+    if path.is_dir():
+        _from_folder(stage, path)
+    elif path.is_file():
+        from_archive(stage, path)
+    else:
+        raise MemlmError(f"{path} is neither a folder nor a regular file")
+    if problem := stage.lacking():
+        raise MemlmError(f"cannot import {stage.dataset.name} from {path}: {problem}")
+
+
+def from_archive(stage: Stage, path: Path, *, plain: bool = False) -> None:
+    """What is wanted of an archive, by name; a file alone may have any name if the dataset is one file."""
+    for member in members(path):
+        file = stage.named(member.name)
+        if file is None and member.kind == "alone" and len(stage.dataset.files) == 1:
+            file = stage.dataset.files[0]
+        if file is not None:
+            stage.offer(file, member.chunks, plain=plain)
+
+
+def _from_folder(stage: Stage, folder: Path) -> None:
+    """Find the files by name, the nearest first; failing that, an archive named as the dataset's."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    paths = sorted(found, key=lambda path: (len(path.parts), path))
+    for path in paths:
+        if file := stage.named(path.absolute().as_posix()):
+            with path.open("rb") as stream:
+                stage.offer(file, iter(partial(stream.read, CHUNK), b""))
+    names = (stage.dataset.name, *(url.rpartition("/")[2] for url in stage.dataset.mirrors if is_archive(url)))
+    for path in paths:
+        if stage.lacking() and is_archive(path.name) and path.name.startswith(names):
+            from_archive(stage, path)
+
+
+def generate(stage: Stage) -> None:
+    """Write the stories."""
+    for split, made in stories.generate(seed=stage.dataset.seed or stories.DEFAULT_SEED).items():
+        stage.offer(stage.dataset.split_files[split], ["\n".join([*made.lines, ""]).encode()])
+    if problem := stage.lacking():
+        raise MemlmError(
+            f"cannot generate {stage.dataset.name}: {problem}; this is a fault of memlm, please report it"
+        )
+
+
+def save(chunks: Iterable[bytes], path: Path, *, limit: int, size: int | None) -> None:
+    """Write the pieces; stop one byte after the limit, which tells a check that there was more."""
+    with path.open("wb") as stream, _bar(path.name, size) as advance:
+        for chunk in chunks:
+            stream.write(chunk[: limit + 1 - stream.tell()])
+            advance(len(chunk))
+            if stream.tell() > limit:
+                return
+
+
+@contextmanager
+def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar of `total` bytes on standard error, if that is a terminal; yields what moves it on."""
+    if not sys.stderr.isatty():
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(label, total=total)
+        yield lambda count: progress.advance(task, count)

@@ -1,0 +1,43 @@
+"""Word embeddings whose gradients touch only the rows of the words that a step saw.
+
+U different words among the ids.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
+
+
+def embed(ids: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
+    """The rows of the ids (...) in each table (V, D): (..., D) each; on a CPU the tables' gradients are sparse.
+
+    The tables share the work of finding which words there are. On CUDA that would stop the device to ask it, and a
+    dense gradient costs little.
+    """
+    if ids.is_cuda or not torch.is_grad_enabled():
+        return [nn.functional.embedding(ids, table) for table in tables]
+    return list(_Embed.apply(ids, *tables))  # type: ignore[no-untyped-call]
+
+
+class _Embed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, ids: Tensor, *tables: Tensor) -> tuple[Tensor, ...]:
+        ctx.save_for_backward(ids)
+        ctx.sizes = [table.shape for table in tables]
+        return tuple(nn.functional.embedding(ids, table) for table in tables)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (ids,) = ctx.saved_tensors
+        words, place = ids.flatten().unique(return_inverse=True)  # (U,), and where each id is among them
+        of_tables: list[Tensor | None] = [None]
+        for grad, size in zip(grads, ctx.sizes, strict=True):
+            values = grad.new_zeros(len(words), size[1]).index_add_(0, place, grad.reshape(-1, size[1]))
+            of_tables.append(
+                torch.sparse_coo_tensor(words[None], values, size, check_invariants=False, is_coalesced=True)
+            )
+        return tuple(of_tables)

@@ -1,0 +1,44 @@
+"""Matrix products at the full rate of the machine, and the precision they run at.
+
+On a CPU, oneDNN multiplies float32 matrices of these shapes up to twice as fast as the BLAS behind torch.mm
+(RESULTS.md). PyTorch offers it for plain tensors as one operator, without a gradient of its own; where that operator
+is missing, torch.mm does the work.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _find_onednn() -> Callable[..., Any] | None:
+    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+        return None
+    operator: Callable[..., Any] | None = getattr(torch.ops.mkldnn, "_linear_pointwise", None)
+    return operator
+
+
+_ONEDNN = _find_onednn()
+
+
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """(R, X) @ (X, C) -> (R, C), outside of autograd."""
+    if _ONEDNN is not None and a.dtype == torch.float32 and not a.is_cuda:
+        result: Tensor = _ONEDNN(a, b.t(), None, "none", [], "")
+        return result
+    return a @ b
+
+
+def choose_precision(name: str, device: torch.device) -> torch.dtype:
+    """The type of the output layer's products in training: `auto` is bfloat16 where the device multiplies it."""
+    if name == "auto":
+        return torch.bfloat16 if _multiplies_bfloat16(device) else torch.float32
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def _multiplies_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    checks = (getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile"))
+    return any(bool(check()) for check in checks if check is not None)
