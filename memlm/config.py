@@ -159,7 +159,7 @@ class TrainConfig(Settings):
         choices=("chunks", "windows", "streams"),
     )
     batch_size: int = setting(128, "targets a step", low=1)
-    chunk_length: int = setting(8, "consecutive targets in a row of the batch", low=1)
+    chunk_length: int = setting(4, "consecutive targets in a row of the batch", low=1)
     lr: float = setting(0.01, "initial learning rate, on the summed loss", above=0)
     clip: float = setting(50.0, "largest l2 norm of the whole gradient of the summed loss", above=0)
     anneal_factor: float = setting(1.5, "the rate is divided by this when it is annealed", low=1)
