@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check format clean
+.PHONY: demo test check bench format clean
 
 demo: $(READY)  ## train MemN2N and the LSTM on the embedded sample, beside its known floor
 	$(BIN)/memlm data get stories
@@ -18,6 +18,9 @@ check: $(READY)  ## formatting, lint and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+
+bench: $(READY)  ## speed of this machine; leave it alone meanwhile
+	$(BIN)/memlm bench
 
 format: $(READY)
 	$(BIN)/ruff format

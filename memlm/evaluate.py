@@ -16,6 +16,7 @@ from memlm.errors import MemlmError
 from memlm.models import LanguageModel, State
 
 TARGETS_AT_ONCE = 256
+CHUNK_LENGTH = 32  # of a memory model: long enough to share words, short enough to waste little on the skew
 PROTOCOLS = ("exact", "facebook")
 FACEBOOK_BATCH = 128  # [C] rounds the number of scored targets up to whole batches of this size
 
@@ -58,7 +59,7 @@ def token_nats(model: LanguageModel, tokens: Tokens, *, targets_at_once: int = T
     if model.carries_state:
         spans = streams(len(tokens), targets_at_once, rows=1)
     else:
-        length = min(targets_at_once, 64)
+        length = min(targets_at_once, CHUNK_LENGTH)
         spans = consecutive(len(tokens), length, rows=targets_at_once // length)
     state: State = None
     pieces = []

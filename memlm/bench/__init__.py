@@ -1,1 +1,141 @@
-"""What `memlm bench` measures, and against what."""
+"""What `memlm bench` measures: the speed of this machine, as ratios that hold wherever it runs."""
+
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from memlm.bench import cases
+from memlm.bench.measure import Case, medians
+from memlm.config import LSTMConfig, MemN2NConfig, TrainConfig
+from memlm.data.chunks import gather
+from memlm.data.corpus import Tokens
+from memlm.evaluate import token_nats
+from memlm.recipes import recipe
+from memlm.runlog import environment
+from memlm.train import choose_device, plan_epoch
+
+VOCABULARY, PTB_TOKENS = 10_000, 929_589
+EVALUATED = 2_048  # tokens in the evaluation case
+BATCH_SIZES = (128, 256, 512, 1024)
+MODEL, TRAIN = MemN2NConfig(), TrainConfig()
+SCALES: dict[str, tuple[int, ...]] = {
+    "hops": (2, 3, 4, 5, 6, 7),
+    "memory_size": (25, 50, 100, 200, 400),
+    "vocabulary": (10_000, 20_000, 30_000, 44_000),
+    "batch_size": BATCH_SIZES,
+}
+RATIOS = {  # key -> what it says, and the aim on two cores
+    "train_float32": ("training in float32, against the per-window formulation", "3.5 x"),
+    "train_bfloat16": ("training with a bfloat16 output layer, against the same", "6 x"),
+    "train_best": ("training a target at the best batch size, against the same", "7 x"),
+    "eval_float32": ("evaluation, against the per-window formulation", "4 x"),
+    "floor_share_float32": ("share of a float32 step in the output layer's three products", "50 %"),
+    "lstm_train": ("LSTM training in float32, against plain PyTorch", "1.3 x"),
+    "peak_rss_mb": ("peak memory of training on a text of PTB's size, MB", "under 900"),
+}
+
+
+def run(*, rounds: int, device: str = "auto", tick: Callable[[], None] = lambda: None) -> dict[str, Any]:
+    """Measure everything: the keys of RATIOS, `milliseconds` of each case, `scaling`, and the `environment`.
+
+    A case is timed `rounds` times; `tick` is called after each.
+    """
+    place = choose_device(device)
+    tokens = cases.zipf_tokens(VOCABULARY, 200_000)
+    seconds = medians(_comparisons(tokens, place), rounds=rounds, tick=tick)
+    scaling = medians(_scaling(tokens, place), rounds=max(3, rounds // 2), tick=tick)
+    return {
+        **_ratios(seconds),
+        "peak_rss_mb": _peak_rss_mb(),
+        "microseconds_a_target": _a_target(seconds),
+        "milliseconds": {name: 1e3 * value for name, value in seconds.items()},
+        "scaling": {
+            scale: [{"value": value, "milliseconds": 1e3 * scaling[f"{scale}={value}"]} for value in values]
+            for scale, values in SCALES.items()
+        },
+        "environment": environment() | {"device": str(place)},
+    }
+
+
+def turns(rounds: int) -> int:
+    """How often `run` ticks."""
+    comparisons = 8 + len(BATCH_SIZES)
+    return comparisons * (rounds + 2) + sum(map(len, SCALES.values())) * (max(3, rounds // 2) + 2)
+
+
+def _comparisons(tokens: Tokens, place: torch.device) -> dict[str, Case]:
+    exact, low = replace(TRAIN, precision="float32"), replace(TRAIN, precision="bfloat16")
+    lstm_model, lstm_train = LSTMConfig(units=100), replace(recipe("lstm-100").train, precision="float32")
+    rest = (tokens, VOCABULARY, place)
+    return {
+        "per_window_train": cases.per_window_step(MODEL, exact, *rest),
+        "train_float32": cases.training_step(MODEL, exact, *rest),
+        **{f"train_bfloat16_{n}": cases.training_step(MODEL, replace(low, batch_size=n), *rest) for n in BATCH_SIZES},
+        "floor_float32": cases.floor(TRAIN.batch_size, MODEL.units, VOCABULARY, place),
+        "floor_float32_torch_mm": cases.floor(TRAIN.batch_size, MODEL.units, VOCABULARY, place, onednn=False),
+        "per_window_eval": cases.per_window_evaluation(MODEL, tokens, VOCABULARY, TRAIN.batch_size, place),
+        "eval_float32": cases.evaluation(MODEL, tokens[:EVALUATED], VOCABULARY, place),
+        "plain_lstm_train": cases.plain_lstm_step(lstm_model, lstm_train, *rest),
+        "lstm_train": cases.training_step(lstm_model, lstm_train, *rest),
+    }
+
+
+def _scaling(tokens: Tokens, place: torch.device) -> dict[str, Case]:
+    """A training step as one of its sizes grows."""
+    found: dict[str, Case] = {}
+    for hops in SCALES["hops"]:
+        found[f"hops={hops}"] = cases.training_step(replace(MODEL, hops=hops), TRAIN, tokens, VOCABULARY, place)
+    for size in SCALES["memory_size"]:
+        model = replace(MODEL, memory_size=size)
+        found[f"memory_size={size}"] = cases.training_step(model, TRAIN, tokens, VOCABULARY, place)
+    for size in SCALES["vocabulary"]:
+        found[f"vocabulary={size}"] = cases.training_step(MODEL, TRAIN, tokens, size, place)
+    for size in SCALES["batch_size"]:
+        train = replace(TRAIN, batch_size=size)
+        found[f"batch_size={size}"] = cases.training_step(MODEL, train, tokens, VOCABULARY, place)
+    return found
+
+
+def _ratios(seconds: dict[str, float]) -> dict[str, float]:
+    window = seconds["per_window_train"]
+    best = min(seconds[f"train_bfloat16_{size}"] / size for size in BATCH_SIZES)
+    return {
+        "train_float32": window / seconds["train_float32"],
+        "train_bfloat16": window / seconds[f"train_bfloat16_{TRAIN.batch_size}"],
+        "train_best": window / TRAIN.batch_size / best,
+        "eval_float32": seconds["per_window_eval"] / TRAIN.batch_size * EVALUATED / seconds["eval_float32"],
+        "floor_share_float32": seconds["floor_float32"] / seconds["train_float32"],
+        "lstm_train": seconds["plain_lstm_train"] / seconds["lstm_train"],
+    }
+
+
+def _a_target(seconds: dict[str, float]) -> dict[str, dict[str, float]]:
+    """Microseconds a target, of the cases that do the same work in different ways."""
+    targets = TRAIN.batch_size
+    training = {"per window": seconds["per_window_train"] / targets, "float32": seconds["train_float32"] / targets}
+    training |= {f"bfloat16, {size} a step": seconds[f"train_bfloat16_{size}"] / size for size in BATCH_SIZES}
+    training["floor, float32"] = seconds["floor_float32"] / targets
+    scoring = {"per window": seconds["per_window_eval"] / targets, "memlm": seconds["eval_float32"] / EVALUATED}
+    parts = {"training": training, "evaluation": scoring}
+    return {task: {name: 1e6 * value for name, value in part.items()} for task, part in parts.items()}
+
+
+def _peak_rss_mb() -> float:
+    """Peak memory of a process of its own that trains."""
+    command = [sys.executable, "-c", "import memlm.bench; print(memlm.bench.train_and_weigh())"]
+    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+
+
+def train_and_weigh(steps: int = 200) -> float:
+    """Train on a text of PTB's size, evaluate, and return the process's peak memory in MB."""
+    tokens = cases.zipf_tokens(VOCABULARY, PTB_TOKENS)
+    training = cases.make_training(MODEL, TRAIN, VOCABULARY, torch.device("cpu"))
+    for span in plan_epoch(TRAIN, len(tokens), 0)[:steps]:
+        training.step(gather(tokens, span, training.model.context_size))
+    token_nats(training.model, tokens[:EVALUATED])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in kB

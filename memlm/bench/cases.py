@@ -108,16 +108,18 @@ def floor(rows: int, units: int, vocabulary_size: int, device: torch.device, *, 
     return products
 
 
-def plain_lstm_step(model: LSTMConfig, train: TrainConfig, vocabulary_size: int, device: torch.device) -> Case:
+def plain_lstm_step(
+    model: LSTMConfig, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
+) -> Case:
     """A training step of nn.LSTM, nn.Linear and cross_entropy, as a PyTorch tutorial has it."""
     embedding = nn.Embedding(vocabulary_size, model.units).to(device)
     lstm = nn.LSTM(model.units, model.units, model.layers).to(device)
     output = nn.Linear(model.units, vocabulary_size).to(device)
     parameters = [*embedding.parameters(), *lstm.parameters(), *output.parameters()]
     optimizer = torch.optim.SGD(parameters, lr=train.lr)
-    length = train.chunk_length
-    text = torch.from_numpy(zipf_tokens(vocabulary_size, BATCHES * train.batch_size).astype(np.int64)).to(device)
-    batches = cycle(text.view(BATCHES, length, -1))
+    count = len(tokens) // train.batch_size
+    text = torch.from_numpy(tokens[: count * train.batch_size].astype(np.int64)).to(device)
+    batches = cycle(text.view(count, train.chunk_length, -1))
 
     def step() -> None:
         ids = next(batches)

@@ -12,6 +12,7 @@ COMMANDS = {
     "eval": "perplexity of a trained model on a split",
     "compare": "runs side by side in a table",
     "recipes": "list the named settings",
+    "bench": "speed of this machine, against the per-window formulation",
 }
 
 

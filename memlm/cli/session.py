@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -46,11 +47,9 @@ class Session:
             self._conclude(display, why)
 
     def _introduce(self, display: "Display") -> None:
-        model, device = self.training.model, self.training.device
-        label = self.config.model.label
-        display.say(
-            f"{label} on {self.data.name}: {model.parameter_count:,} parameters, {device}; run {self.run.path}"
-        )
+        model, label = self.training.model, self.config.model.label
+        where = f"{self.training.device}, output layer in {_name(model.head.precision)}"
+        display.say(f"{label} on {self.data.name}: {model.parameter_count:,} parameters; {where}; run {self.run.path}")
         if self.data.floor_nats:
             floors = (f"{split} {self._floor(split):.2f}" for split in ("valid", "test"))
             display.say(f"no model can be below the entropy floor: {', '.join(floors)}")
@@ -100,7 +99,7 @@ def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Session:
     vocabulary = data.vocabulary
     model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
     training = train.Training(model, config.train, device)
-    chosen = {"device": str(device), "precision": str(model.head.precision).removeprefix("torch.")}
+    chosen = {"device": str(device), "precision": _name(model.head.precision)}
     run = RunFolder.create(path, config, vocabulary, overwrite=overwrite, chosen=chosen)
     return Session(run=run, config=config, data=data, training=training)
 
@@ -124,6 +123,10 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Session:
         )
     run.write_config(config)
     return Session(run=run, config=config, data=data, training=training)
+
+
+def _name(precision: torch.dtype) -> str:
+    return str(precision).removeprefix("torch.")
 
 
 def _free_folder(name: str) -> Path:

@@ -47,18 +47,17 @@ class SoftmaxHead(nn.Module):
         Adds the gradients of the weight and the bias to their `.grad`; returns the nats (R,) of the targets and the
         gradient of their sum with respect to `hidden` (R, D).
         """
-        low = self.precision == torch.bfloat16 and hidden.dtype == torch.float32
-        weight = self.weight.bfloat16() if low else self.weight
-        rows = hidden.bfloat16() if low else hidden
+        if self.precision == torch.bfloat16 and hidden.dtype == torch.float32:
+            rows, weight = hidden.bfloat16(), self.weight.bfloat16()
+        else:
+            rows, weight = hidden, self.weight
         logits = product(rows, weight.t())
         if self.bias is not None:
             logits.add_(self.bias)
         grad, nats = _softmax_nats(logits, targets)
         grad.scatter_add_(1, targets[:, None], grad.new_full((len(grad), 1), -1))  # softmax - onehot(target)
         if self.bias is not None:
-            _accumulate(self.bias, grad.sum(dim=0))
-        if low:
-            grad = grad.bfloat16()
+            _accumulate(self.bias, grad.sum(dim=0, dtype=self.bias.dtype))
         _accumulate(self.weight, self._weight_gradient(grad, rows).to(self.weight.dtype))
         return nats, product(grad, weight).to(hidden.dtype)
 
@@ -70,19 +69,16 @@ class SoftmaxHead(nn.Module):
 
 
 def _softmax_nats(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The softmax (R, V), in place of the logits where their type allows, and -log p of the targets (R,).
+    """The softmax (R, V), in place of the logits, and -log p of the targets (R,).
 
     log(sum(exp)) follows from the largest probability, which never underflows, without another pass of exponentials.
     """
+    wide = torch.promote_types(logits.dtype, torch.float32)
     highest = logits.amax(dim=-1)
-    of_target = logits.gather(1, targets[:, None]).squeeze(1)
-    dtype = torch.float32 if logits.dtype == torch.bfloat16 else logits.dtype
-    if dtype == logits.dtype:
-        probabilities = torch.softmax(logits, dim=-1, out=logits)
-    else:
-        probabilities = torch.softmax(logits, dim=-1, dtype=dtype)
-    log_sum = highest.to(dtype) - probabilities.amax(dim=-1).log()
-    return probabilities, log_sum - of_target.to(dtype)
+    of_target = logits.gather(1, targets[:, None]).squeeze(1).to(wide)
+    probabilities = torch.softmax(logits, dim=-1, out=logits)
+    log_sum = highest.to(wide) - probabilities.amax(dim=-1).to(wide).log()
+    return probabilities, log_sum - of_target
 
 
 def _accumulate(parameter: nn.Parameter, grad: Tensor) -> None:

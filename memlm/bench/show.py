@@ -1,0 +1,80 @@
+"""The figures of `memlm bench` as a table and as a picture."""
+
+from pathlib import Path
+from typing import Any
+
+from memlm.bench import RATIOS
+from memlm.errors import MemlmError
+
+PLOT_TYPES = (".png", ".svg", ".pdf")
+TITLES = {
+    "hops": "hops",
+    "memory_size": "memory slots",
+    "vocabulary": "words in the vocabulary",
+    "batch_size": "targets",
+}
+
+
+def table(result: dict[str, Any]) -> None:
+    """Print the ratios beside their aims, the times they rest on, and how a step's time grows."""
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    console = Console()
+    environment = result["environment"]
+    console.print(
+        f"{environment['cpu']}, {environment['threads']} threads, torch {environment['torch']}", highlight=False
+    )
+    ratios = Table("key", "what", "measured", "aim on 2 cores", box=box.SIMPLE_HEAD)
+    for key, (what, aim) in RATIOS.items():
+        ratios.add_row(key, what, _with_unit(result[key], aim), aim)
+    console.print(ratios)
+    times = Table("case", "ms", box=box.SIMPLE_HEAD)
+    for name, value in result["milliseconds"].items():
+        times.add_row(name, f"{value:.2f}")
+    console.print(times)
+    for scale, points in result["scaling"].items():
+        shown = "   ".join(f"{point['value']:,}: {point['milliseconds']:.1f}" for point in points)
+        console.print(f"ms a step by {TITLES[scale]}:  {shown}", highlight=False)
+
+
+def _with_unit(value: float, aim: str) -> str:
+    if aim.endswith("%"):
+        return f"{100 * value:.0f} %"
+    return f"{value:.2f} x" if aim.endswith("x") else f"{value:.0f}"
+
+
+def check_plot_file(path: Path) -> None:
+    """Refuse, before the work, a picture that can't be drawn or put there."""
+    if path.suffix not in PLOT_TYPES:
+        raise MemlmError(f"can't draw {path}: a picture's name ends in {', '.join(PLOT_TYPES)}")
+    if not path.parent.is_dir():
+        raise MemlmError(f"can't draw {path}: there is no folder {path.parent}")
+
+
+def plot(result: dict[str, Any], path: Path) -> None:
+    """Draw the time a target, by formulation and batch size, and how a step's time grows with each size."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(11, 6.5), layout="constrained")
+    axes = figure.subplots(2, 3).flatten()
+    for ax, (task, bars) in zip(axes, result["microseconds_a_target"].items(), strict=False):
+        _bars(ax, f"{task}, µs a target", bars)
+    for ax, (scale, points) in zip(axes[2:], result["scaling"].items(), strict=True):
+        ax.plot([p["value"] for p in points], [p["milliseconds"] for p in points], marker="o", color="#3b6ea8")
+        ax.set(title=f"ms a step by {TITLES[scale]}", xlabel=TITLES[scale], ylim=(0, None))
+        ax.grid(alpha=0.3)
+    environment = result["environment"]
+    figure.suptitle(
+        f"memlm bench: {environment['cpu']}, {environment['threads']} threads, torch {environment['torch']}"
+    )
+    figure.savefig(path, dpi=130)
+
+
+def _bars(ax: Any, title: str, microseconds: dict[str, float]) -> None:
+    names = list(microseconds)[::-1]
+    colors = ["#b0b0b0" if name.startswith(("per window", "floor")) else "#3b6ea8" for name in names]
+    ax.bar_label(ax.barh(names, [microseconds[name] for name in names], color=colors), fmt="%.0f", padding=3)
+    ax.set(title=title)
+    ax.margins(x=0.15)

@@ -1,0 +1,69 @@
+"""`memlm bench`: what it prints, on sizes that take no time; nothing here depends on how fast the machine is."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from memlm import bench
+from memlm.bench import measure
+from memlm.config import MemN2NConfig, TrainConfig
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same cases on a tiny model."""
+    settings: dict[str, Any] = {
+        "VOCABULARY": 50,
+        "EVALUATED": 64,
+        "MODEL": MemN2NConfig(hops=2, memory_size=5, units=6),
+        "TRAIN": TrainConfig(batch_size=16, chunk_length=4),
+        "BATCH_SIZES": (16, 32),
+        "SCALES": {"hops": (1, 2), "memory_size": (3, 5), "vocabulary": (50, 60), "batch_size": (16, 32)},
+    }
+    for name, value in settings.items():
+        monkeypatch.setattr(bench, name, value)
+    monkeypatch.setattr(bench, "_peak_rss_mb", lambda: 100.0)
+    monkeypatch.setattr(measure, "BURST", 1e-4)
+
+
+@pytest.mark.usefixtures("small")
+def test_figures_as_table_json_and_picture(memlm: Callable[..., Result], tmp_path: Path):
+    table = memlm("bench", "--rounds", 1)
+    assert table.exit_code == 0, table.output
+    assert all(key in table.output for key in bench.RATIOS)
+    picture = tmp_path / "speed.png"
+    result = json.loads(memlm("bench", "--rounds", 1, "--json", "--plot", picture).stdout)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert all(result[key] > 0 for key in bench.RATIOS)
+    ms = result["milliseconds"]
+    assert result["train_float32"] == pytest.approx(ms["per_window_train"] / ms["train_float32"])
+    assert result["train_best"] == pytest.approx(
+        ms["per_window_train"] / 16 / min(ms["train_bfloat16_16"] / 16, ms["train_bfloat16_32"] / 32)
+    )
+    assert result["eval_float32"] == pytest.approx(ms["per_window_eval"] / 16 * 64 / ms["eval_float32"])
+
+
+@pytest.mark.parametrize(("name", "message"), [("speed.jpg", "ends in .png"), ("none/speed.png", "no folder none")])
+def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(
+    name: str, message: str, memlm: Callable[..., Result]
+):
+    result = memlm("bench", "--plot", name)
+    assert result.exit_code == 2
+    assert message in result.stderr
+
+
+def test_the_steps_to_a_full_bar_are_as_many_as_are_taken(small: None):
+    ticks = []
+    bench.run(rounds=1, device="cpu", tick=lambda: ticks.append(1))
+    assert len(ticks) == bench.turns(1)
+
+
+def test_cases_take_turns():
+    order: list[str] = []
+    measure.medians({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2)  # type: ignore[misc]
+    firsts = [name for name, before in zip(order, [None, *order], strict=False) if name != before]
+    assert "".join(firsts) == "ab" * 4
