@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
-from memlm.data.chunks import consecutive, gather, streams
+from memlm.data.chunks import Batch, consecutive, gather, streams
 from memlm.data.corpus import Tokens
 from memlm.errors import MemlmError
 from memlm.models import LanguageModel, State
@@ -46,6 +47,14 @@ def perplexity(nats: float, tokens: float) -> float:
     return math.exp(nats / tokens) if nats / tokens < 700 else math.inf
 
 
+def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
+    """The batch's inputs and targets on the device; the copy to CUDA does not stop the host."""
+    inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
+    if device.type == "cuda":
+        inputs, targets = inputs.pin_memory(), targets.pin_memory()
+    return inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True)
+
+
 @torch.no_grad()
 def token_nats(model: LanguageModel, tokens: Tokens, *, targets_at_once: int = TARGETS_AT_ONCE) -> TokenNats:
     """-log p of every token of the text given those before it: (T,), in order.
@@ -64,8 +73,7 @@ def token_nats(model: LanguageModel, tokens: Tokens, *, targets_at_once: int = T
     state: State = None
     pieces = []
     for span in spans:
-        batch = gather(tokens, span, model.context_size)
-        inputs, targets = torch.from_numpy(batch.inputs).to(device), torch.from_numpy(batch.targets).to(device)
+        inputs, targets = to_tensors(gather(tokens, span, model.context_size), device)
         nats, state = model.nats(inputs, targets, state)
         pieces.append(nats.flatten())
     model.train(was_training)

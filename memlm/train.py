@@ -15,7 +15,7 @@ from memlm.config import Config, TrainConfig
 from memlm.data.chunks import Batch, Span, gather, random_chunks, random_windows, streams
 from memlm.data.corpus import Tokens
 from memlm.errors import MemlmError
-from memlm.evaluate import evaluate, perplexity
+from memlm.evaluate import evaluate, perplexity, to_tensors
 from memlm.models import LanguageModel, State
 from memlm.models.products import choose_precision
 from memlm.optim import Annealing, ClippedSGD
@@ -107,7 +107,7 @@ class Training:
 
     def step(self, batch: Batch) -> None:
         """One update on the summed loss of a batch."""
-        inputs, targets = (torch.from_numpy(ids).to(self.device) for ids in batch)
+        inputs, targets = to_tensors(batch, self.device)
         hidden, state = self.model(inputs, self.carried)
         if state is not None:
             self.carried = tuple(tensor.detach() for tensor in state)

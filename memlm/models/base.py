@@ -27,8 +27,16 @@ class LanguageModel(nn.Module, ABC):
         """Hidden states (B, L, D) of the targets of inputs (B, C+L-1), and the state to carry on."""
 
     @abstractmethod
+    def draw(self, values: Tensor, generator: torch.Generator) -> None:
+        """Fill `values` with initial weights."""
+
+    @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
-        """Draw every parameter anew."""
+        """Draw every parameter anew; what is drawn does not depend on how a parameter lies in memory."""
+        for parameter in self.parameters():
+            values = torch.empty(parameter.shape, dtype=parameter.dtype)
+            self.draw(values, generator)
+            parameter.copy_(values)
 
     def nats(self, inputs: Tensor, targets: Tensor, state: State = None) -> tuple[Tensor, State]:
         """-log p of each target: (B, L), and the state to carry on."""

@@ -40,10 +40,9 @@ class MemN2N(LanguageModel):
         output = output_weight(V, D) if self.layerwise else self.embeddings[-1]
         self.head = SoftmaxHead(output, bias=False)
 
-    def initialise(self, generator: torch.Generator) -> None:
-        """Every parameter ~ N(0, init_std^2) [C]."""
-        for parameter in self.parameters():
-            nn.init.normal_(parameter, std=self.config.init_std, generator=generator)
+    def draw(self, values: Tensor, generator: torch.Generator) -> None:
+        """Every weight ~ N(0, init_std^2) [C]."""
+        nn.init.normal_(values, std=self.config.init_std, generator=generator)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Hidden states (B, L, D) of the targets of inputs (B, M)."""

@@ -33,10 +33,9 @@ class LSTM(LanguageModel):
         self.dropout = nn.Dropout(config.dropout)
         self.head = SoftmaxHead(output_weight(V, D), bias=True)
 
-    def initialise(self, generator: torch.Generator) -> None:
-        """Every parameter uniform in +- init_range."""
-        for parameter in self.parameters():
-            nn.init.uniform_(parameter, -self.config.init_range, self.config.init_range, generator=generator)
+    def draw(self, values: Tensor, generator: torch.Generator) -> None:
+        """Every weight uniform in +- init_range."""
+        nn.init.uniform_(values, -self.config.init_range, self.config.init_range, generator=generator)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
         """Hidden states (B, L, D) after each word of inputs (B, L), and the layers' states, each (layers, B, D).
