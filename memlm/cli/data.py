@@ -69,7 +69,7 @@ def info(name: str, as_json: bool) -> None:
     from memlm.data import fetch
 
     dataset = lookup(name)
-    there = fetch.present(name)
+    there = fetch.present(name) or dataset.generated  # what memlm makes itself is made now
     place = (fetch.ensure(name) if there else fetch.data_root() / name).absolute()
     splits = _splits(dataset, place) if there else []
     keys = ("name", "title", "about", "licence", "homepage", "mirrors", "split_rule")
