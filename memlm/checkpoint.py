@@ -4,7 +4,6 @@ A checkpoint is a folder: `model.safetensors` (parameters by name, those that ar
 (format, what it is), and, where training goes on from it, `training.safetensors` (carried state, generators).
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
@@ -16,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from memlm import jsontext
 from memlm.errors import MemlmError
 from memlm.models import LanguageModel
 
@@ -33,7 +33,7 @@ def save(
         save_file({name: p.detach().contiguous() for name, p in model.named_parameters()}, new / "model.safetensors")
         if training is not None:
             save_file(dict(training), new / "training.safetensors")
-        (new / "checkpoint.json").write_text(json.dumps({"format": FORMAT} | dict(meta), indent=1) + "\n")
+        (new / "checkpoint.json").write_text(jsontext.dumps({"format": FORMAT} | dict(meta), indent=1) + "\n")
         for file in new.iterdir():
             _sync(file)
         _sync(new)
@@ -47,14 +47,21 @@ def save(
 def load_meta(folder: Path) -> dict[str, Any]:
     """The checkpoint's JSON."""
     path = locate(folder) / "checkpoint.json"
-    try:
-        meta: dict[str, Any] = json.loads(path.read_bytes())
-        found = meta["format"]
-    except (OSError, ValueError, KeyError, TypeError):
-        raise MemlmError(f"{path} is missing or damaged: {folder} is not a checkpoint that can be read") from None
-    if found != FORMAT:
-        raise MemlmError(f"{path} has format {found}, this memlm reads format {FORMAT}: use the memlm that wrote it")
+    meta = jsontext.read(path)
+    if not isinstance(meta, dict) or "format" not in meta:
+        raise MemlmError(f"{path} is damaged: it does not say its format")
+    if meta["format"] != FORMAT:
+        raise MemlmError(f"{path} has format {meta['format']}, not {FORMAT}: use the memlm that wrote it")
     return meta
+
+
+def step_of(folder: Path) -> int:
+    """The step of training at which a checkpoint was made."""
+    meta = load_meta(folder)
+    try:
+        return int(meta["step"])
+    except (KeyError, TypeError, ValueError):
+        raise MemlmError(f"{folder} is damaged: it does not say its step") from None
 
 
 def load_parameters(folder: Path, model: LanguageModel) -> None:

@@ -6,6 +6,7 @@ Every field carries its own help text and limits, from which the command line an
 
 import dataclasses
 import difflib
+import json
 import math
 import tomllib
 import types
@@ -14,6 +15,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Self, get_args, get_type_hints
 
 from memlm.errors import MemlmError
+
+DEVICES = ("auto", "cpu", "cuda")
+PROTOCOLS = ("exact", "facebook")  # how a text is scored: memlm.evaluate
 
 
 def setting(
@@ -90,14 +94,15 @@ def field_types(owner: type, name: str) -> tuple[type, ...]:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MemN2NConfig(Settings):
-    """The end-to-end memory network of [P] section 5; [C] is the authors' own code (see README)."""
+    """The end-to-end memory network of Sukhbaatar et al. 2015, section 5."""
 
     name: ClassVar[str] = "memn2n"
+    sampling: ClassVar[tuple[str, ...]] = ("chunks", "windows")  # the ones it can be trained with
     hops: int = setting(6, "times the memory is attended to", low=1)
     memory_size: int = setting(100, "words before the target that the memory holds", low=1)
     units: int = setting(150, "units of the internal state and of each embedding", low=1)
     linear_units: int | None = setting(
-        None, "units that stay linear after a hop, the others pass a ReLU; empty: half of the units", low=0
+        None, "units that stay linear after a hop, the others pass a ReLU; not given: half of the units", low=0
     )
     tying: str = setting(
         "layerwise",
@@ -112,6 +117,12 @@ class MemN2NConfig(Settings):
         super().__post_init__()
         if self.linear_units is not None and self.linear_units > self.units:
             raise MemlmError(f"linear_units is {self.linear_units}; it must be at most units, {self.units}")
+
+    def replace(self, values: Mapping[str, object], *, where: str = "settings") -> Self:
+        """A copy with these values; other units leave open again how many of them are linear."""
+        if values.get("units", self.units) != self.units:
+            values = {"linear_units": None} | dict(values)
+        return super().replace(values, where=where)
 
     def resolved(self) -> Self:
         """A copy in which nothing is left open."""
@@ -129,6 +140,7 @@ class LSTMConfig(Settings):
     """A recurrent baseline: word embedding, LSTM layers with carried state, softmax (Zaremba et al. 2014)."""
 
     name: ClassVar[str] = "lstm"
+    sampling: ClassVar[tuple[str, ...]] = ("streams",)
     layers: int = setting(1, "LSTM layers", low=1)
     units: int = setting(100, "units of each layer and of the embedding", low=1)
     dropout: float = setting(0.0, "share of the non-recurrent connections dropped in training", low=0, below=1)
@@ -150,12 +162,12 @@ MODELS: dict[str, type[MemN2NConfig] | type[LSTMConfig]] = {kind.name: kind for 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(Settings):
-    """How a model is trained: losses are summed over a batch, so rate and clip are those of the sum [C]."""
+    """How a model is trained: losses are summed over a batch, so rate and clip are those of the sum."""
 
     sampling: str = setting(
         "chunks",
-        "chunks: each target once an epoch, in random chunks; windows: positions drawn with replacement [C]; "
-        "streams: text in order with carried state, for recurrent models",
+        "chunks: each target once an epoch, in random chunks; windows: positions drawn with replacement, as the "
+        "reference code does; streams: text in order with carried state, for recurrent models",
         choices=("chunks", "windows", "streams"),
     )
     batch_size: int = setting(128, "targets a step", low=1)
@@ -169,13 +181,13 @@ class TrainConfig(Settings):
     min_lr: float = setting(1e-5, "stop when the rate falls below this", low=0)
     epochs: int = setting(100, "at most this many passes over the training split", low=1)
     max_steps: int = setting(0, "stop after this many steps; 0: no limit", low=0)
-    seed: int = setting(1, "seed of the initial weights, the sampling and the dropout", low=0)
+    seed: int = setting(1, "seed of the initial weights, the sampling and the dropout", low=0, below=2**63)
     precision: str = setting(
         "auto",
         "of the output layer's products in training; auto: bfloat16 where the device has it. Evaluation is in float32",
         choices=("auto", "float32", "bfloat16"),
     )
-    device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=("auto", "cpu", "cuda"))
+    device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=DEVICES)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -194,10 +206,9 @@ class Config:
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        streams = self.train.sampling == "streams"
-        if streams != (self.model.name == "lstm"):
-            right = "chunks or windows" if streams else "streams"
-            raise MemlmError(f"sampling {self.train.sampling!r} does not fit {self.model.name}: use {right}")
+        if self.train.sampling not in self.model.sampling:
+            right = " or ".join(self.model.sampling)
+            raise MemlmError(f"{self.model.name} is trained with sampling {right}, not {self.train.sampling}")
 
     def resolved(self) -> Self:
         """A copy in which nothing is left open, as it is recorded in a run."""
@@ -236,7 +247,7 @@ class Config:
             raise MemlmError(f"{where}: dataset is {dataset!r}; it must be a name or a folder")
         settings = dict(parts["model"])
         name = settings.pop("name", base.model.name)
-        if name not in MODELS:
+        if not isinstance(name, str) or name not in MODELS:
             raise unknown_name("model", str(name), MODELS)
         model = base.model if name == base.model.name else MODELS[name]()
         return cls(
@@ -256,7 +267,7 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise MemlmError(f"cannot read {path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise MemlmError(f"{path} is not UTF-8 text (byte {error.start})") from None
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:
         raise MemlmError(f"{path} is not valid TOML: {error}") from None
 
 
@@ -264,6 +275,7 @@ def _toml_value(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, str):
-        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-        return f'"{escaped}"'
+        return json.dumps(value, ensure_ascii=False).replace(
+            "\x7f", "\\u007f"
+        )  # a TOML string is a JSON one but for DEL
     return repr(value)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from memlm.config import PROTOCOLS, unknown_name
 from memlm.data.chunks import Batch, consecutive, gather, streams
 from memlm.data.corpus import Tokens
 from memlm.errors import MemlmError
@@ -18,7 +19,6 @@ from memlm.models import LanguageModel, State
 
 TARGETS_AT_ONCE = 256
 CHUNK_LENGTH = 32  # of a memory model: long enough to share words, short enough to waste little on the skew
-PROTOCOLS = ("exact", "facebook")
 FACEBOOK_BATCH = 128  # [C] rounds the number of scored targets up to whole batches of this size
 
 TokenNats = npt.NDArray[np.float64]
@@ -44,7 +44,7 @@ class Score:
 
 def perplexity(nats: float, tokens: float) -> float:
     """exp(nats / tokens); infinite where that overflows."""
-    return math.exp(nats / tokens) if nats / tokens < 700 else math.inf
+    return math.inf if nats / tokens > 700 else math.exp(nats / tokens)
 
 
 def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -63,7 +63,6 @@ def token_nats(model: LanguageModel, tokens: Tokens, *, targets_at_once: int = T
     empty, and a model that carries state reads the text as one stream.
     """
     device = next(model.parameters()).device
-    was_training = model.training
     model.eval()
     if model.carries_state:
         spans = streams(len(tokens), targets_at_once, rows=1)
@@ -76,8 +75,19 @@ def token_nats(model: LanguageModel, tokens: Tokens, *, targets_at_once: int = T
         inputs, targets = to_tensors(gather(tokens, span, model.context_size), device)
         nats, state = model.nats(inputs, targets, state)
         pieces.append(nats.flatten())
-    model.train(was_training)
     return torch.cat(pieces).double().cpu().numpy()
+
+
+def check_protocol(protocol: str, *, tokens: int, memory_size: int | None) -> None:
+    """Refuse a protocol that is not known, or that a model or a text does not fit."""
+    if protocol not in PROTOCOLS:
+        raise unknown_name("protocol", protocol, PROTOCOLS)
+    if protocol == "exact":
+        return
+    if memory_size is None:
+        raise MemlmError("the facebook protocol is defined by the size of a memory, which this model lacks: use exact")
+    if tokens <= memory_size + 1:
+        raise MemlmError(f"the facebook protocol needs more than {memory_size + 1} tokens, not {tokens}: use exact")
 
 
 def total(nats: TokenNats, *, protocol: str = "exact", memory_size: int | None = None) -> Score:
@@ -86,15 +96,10 @@ def total(nats: TokenNats, *, protocol: str = "exact", memory_size: int | None =
     [C] never scores the first memory_size + 1 tokens, goes on from there again to fill the last of
     ceil(T / 128) batches, and so counts some tokens twice.
     """
-    if protocol == "exact":
+    check_protocol(protocol, tokens=len(nats), memory_size=memory_size)
+    if protocol == "exact" or memory_size is None:
         return Score(tokens=len(nats), nats=float(nats.sum()))
-    if protocol != "facebook":
-        raise MemlmError(f"unknown protocol {protocol!r}: known are {', '.join(PROTOCOLS)}")
-    if memory_size is None:
-        raise MemlmError("the facebook protocol is defined by the size of a memory, which this model lacks: use exact")
     first = memory_size + 1
-    if len(nats) <= first:
-        raise MemlmError(f"the facebook protocol needs more than {first} tokens, this text has {len(nats)}: use exact")
     count = -(-len(nats) // FACEBOOK_BATCH) * FACEBOOK_BATCH
     scored = np.resize(nats[first:], count)  # repeats from the start where count is larger
     return Score(tokens=count, nats=float(scored.sum()))

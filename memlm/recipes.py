@@ -38,17 +38,23 @@ def memn2n() -> Config:
 
 
 def lstm_100() -> Config:
-    """[P] Table 2, LSTM (Mikolov et al. 2014): `memlm train --dataset ptb --model lstm`; 120/115"""
+    """[P] Table 2, LSTM (Mikolov et al. 2014): `memlm train --dataset ptb --model lstm`; 120/115
+
+    The paper gives no more than the units. Rows, rate and clip are those of Zaremba et al. 2014 (see `_zaremba`);
+    dropout and schedule were chosen on PTB's validation split (RESULTS.md).
+    """
+    rows, unroll = 20, 35
     train = TrainConfig(
         sampling="streams",
-        batch_size=32 * 35,
-        chunk_length=35,
-        lr=0.05,
-        clip=10 * 32,
-        anneal_factor=2.0,
-        min_lr=1e-4,
+        batch_size=rows * unroll,
+        chunk_length=unroll,
+        lr=1 / rows,
+        clip=5 * rows,
+        anneal_factor=1.5,
+        anneal_after=5,
+        epochs=16,
     )
-    return Config(dataset="ptb", model=LSTMConfig(layers=1, units=100, dropout=0.1), train=train)
+    return Config(dataset="ptb", model=LSTMConfig(layers=1, units=100, dropout=0.2), train=train)
 
 
 def _zaremba(model: LSTMConfig, *, unroll: int, after: int, factor: float, epochs: int, clip: float) -> Config:
@@ -94,7 +100,7 @@ def demo_memn2n() -> Config:
 def demo_lstm() -> Config:
     """`make demo`: the LSTM beside it"""
     config = lstm_100()
-    return dataclasses.replace(config, dataset="stories", train=config.train.replace({"epochs": 12}))
+    return dataclasses.replace(config, dataset="stories", train=config.train.replace({"epochs": 10}))
 
 
 RECIPES: dict[str, Callable[[], Config]] = {

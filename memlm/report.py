@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from memlm import checkpoint
 from memlm.errors import MemlmError
 from memlm.runlog import RunFolder
 
@@ -17,14 +18,14 @@ def record(run: RunFolder, result: dict[str, Any]) -> None:
     run.write_json(EVALUATIONS, run.read_json(EVALUATIONS) | {key: result})
 
 
-def compare(paths: Sequence[Path]) -> list[dict[str, Any]]:
+def compare(paths: Sequence[Path], *, protocol: str = "exact") -> list[dict[str, Any]]:
     """A row a run, of the figures of its best checkpoint; refused if they can't be compared.
 
     Keys: run, model, parameters, valid_perplexity, test_perplexity, valid_floor, test_floor, epochs, seconds, dataset,
     protocol.
     """
     runs = [RunFolder.open(path) for path in paths]
-    scores = [{split: _score(run, split) for split in ("valid", "test")} for run in runs]
+    scores = [{split: _score(run, split, protocol) for split in ("valid", "test")} for run in runs]
     for run, score in zip(runs[1:], scores[1:], strict=True):
         for split in score:
             _refuse_if_different(runs[0], scores[0][split], run, score[split])
@@ -33,26 +34,32 @@ def compare(paths: Sequence[Path]) -> list[dict[str, Any]]:
 
 def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
     history = run.metrics()
-    return {
-        "run": str(run.path),
-        "model": scores["test"]["label"],
-        "parameters": scores["test"]["parameters"],
-        **{f"{split}_perplexity": score["perplexity"] for split, score in scores.items()},
-        **{f"{split}_floor": score.get("floor_perplexity") for split, score in scores.items()},
-        "epochs": len(history),
-        "seconds": sum(epoch["seconds"] for epoch in history),
-        "dataset": scores["test"]["dataset"],
-        "protocol": scores["test"]["protocol"],
-    }
+    try:
+        return {
+            "run": str(run.path),
+            "model": scores["test"]["label"],
+            "parameters": scores["test"]["parameters"],
+            **{f"{split}_perplexity": score["perplexity"] for split, score in scores.items()},
+            **{f"{split}_floor": score.get("floor_perplexity") for split, score in scores.items()},
+            "epochs": len(history),
+            "seconds": sum(epoch["seconds"] for epoch in history),
+            "dataset": scores["test"]["dataset"],
+            "protocol": scores["test"]["protocol"],
+        }
+    except (KeyError, TypeError):
+        raise MemlmError(f"{run.path} is damaged: {EVALUATIONS} or metrics.jsonl lacks a figure") from None
 
 
-def _score(run: RunFolder, split: str) -> dict[str, Any]:
-    found = run.read_json(EVALUATIONS)
-    for protocol in ("exact", "facebook"):
-        result = found.get(f"{split}/{protocol}/best")
-        if isinstance(result, dict):
-            return result
-    raise MemlmError(f"{run.path} has no score on {split} yet: run `memlm eval {run.path} --split {split}`")
+def _score(run: RunFolder, split: str, protocol: str) -> dict[str, Any]:
+    """The score of the run's best state as it is now: one of an earlier best state does not count."""
+    found = run.read_json(EVALUATIONS).get(f"{split}/{protocol}/best")
+    if isinstance(found, dict) and found.get("step") == checkpoint.step_of(run.best):
+        return found
+    option = "" if protocol == "exact" else f" --protocol {protocol}"
+    raise MemlmError(
+        f"{run.path} has no {protocol} score of its best state on {split}: "
+        f"run `memlm eval {run.path} --split {split}{option}`"
+    )
 
 
 def _refuse_if_different(one: RunFolder, a: dict[str, Any], other: RunFolder, b: dict[str, Any]) -> None:

@@ -1,31 +1,31 @@
-"""The run folder: settings, environment, metrics, TensorBoard curves and the summary.
+"""The run folder: settings, environment, metrics, TensorBoard curves, checkpoints and the summary.
 
 - config.toml: resolved settings, written before the first step
 - env.json: versions, commit, hardware, command
 - vocab.txt: the vocabulary, a word a line in the order of the ids
 - metrics.jsonl: a line an epoch
-- events.*: TensorBoard
+- events.*: TensorBoard (memlm.curves)
 - best/, last/: checkpoints (memlm.checkpoint)
-- summary.json: the final figures
+- evaluations.json, summary.json: the figures
 """
 
 import json
-import os
-import platform
 import shutil
-import subprocess
-import sys
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
-
+from memlm import jsontext
 from memlm.config import Config, read_toml
 from memlm.data.vocab import Vocabulary
+from memlm.environment import environment
 from memlm.errors import MemlmError
+
+# All that memlm writes into a run folder; --overwrite removes nothing else.
+OURS = (
+    *("env.json*", "config.toml*", "vocab.txt", "metrics.jsonl*", "summary.json*", "evaluations.json*"),
+    *("best", "best.*", "last", "last.*", "events.out.tfevents.*"),
+)
 
 
 class RunFolder:
@@ -38,33 +38,34 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls,
-        path: Path,
-        config: Config,
-        vocabulary: Vocabulary,
-        *,
-        overwrite: bool = False,
-        chosen: Mapping[str, str] | None = None,
+        cls, path: Path, config: Config, vocabulary: Vocabulary, *, overwrite: bool = False, **facts: Any
     ) -> "RunFolder":
         """A new folder that holds the settings; one with a run in it is refused unless `overwrite`.
 
-        `chosen` is what the settings leave to the machine, such as the device; env.json tells it.
+        `facts` go to env.json: what the settings leave to the machine, such as the device.
         """
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
-            if not (path / "config.toml").is_file():
-                raise MemlmError(f"{path} is there and is not a run: choose another --run-dir")
-            if not overwrite:
-                raise MemlmError(f"{path} holds a run: choose another --run-dir, --resume it, or give --overwrite")
-            shutil.rmtree(path)
         run = cls(path)
         try:
+            if path.exists():
+                run._make_room(overwrite)
             path.mkdir(parents=True, exist_ok=True)
+            run.write_json("env.json", environment() | facts)  # first: it marks the folder as ours
             vocabulary.save(path / "vocab.txt")
-            run.write_json("env.json", environment() | dict(chosen or {}))
             run.write_config(config)
         except OSError as error:
             raise MemlmError(f"cannot make the run folder {path}: {error.strerror}") from None
         return run
+
+    def _make_room(self, overwrite: bool) -> None:
+        entries = list(self.path.iterdir()) if self.path.is_dir() else [self.path]
+        alien = [entry for entry in entries if not any(entry.match(pattern) for pattern in OURS)]
+        if alien or (entries and not (self.path / "env.json").is_file()):
+            what = (alien or entries)[0].name
+            raise MemlmError(f"{self.path} holds {what!r}, which is not of a run: choose another --run-dir")
+        if entries and not overwrite:
+            raise MemlmError(f"{self.path} holds a run: choose another --run-dir, --resume it, or give --overwrite")
+        for entry in entries:
+            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -87,35 +88,43 @@ class RunFolder:
         """The vocabulary the run was made with."""
         return Vocabulary.load(self.path / "vocab.txt")
 
+    def environment(self) -> dict[str, Any]:
+        """Versions, hardware and facts that were noted when the run was made."""
+        return self.read_json("env.json")
+
+    def note_resume(self, **facts: Any) -> None:
+        """Add to env.json that the run goes on here and now, and forget the figures of its earlier end."""
+        noted = self.environment()
+        resumed = [*noted.get("resumed", []), environment() | facts]
+        self.write_json("env.json", noted | {"resumed": resumed})
+        for name in ("summary.json", "evaluations.json"):
+            (self.path / name).unlink(missing_ok=True)
+
     def write_metrics(self, history: Sequence[Mapping[str, Any]]) -> None:
-        """One line for each finished epoch. Rewritten whole, so that a resumed run has no epoch twice."""
-        lines = "".join(json.dumps(dict(epoch)) + "\n" for epoch in history)
-        self._write("metrics.jsonl", lines)
+        """One line for each epoch. Rewritten whole, so that a resumed run has no epoch twice."""
+        self._write("metrics.jsonl", "".join(jsontext.dumps(epoch) + "\n" for epoch in history))
+
+    def metrics(self) -> list[dict[str, Any]]:
+        """The lines of metrics.jsonl; none before the first epoch has ended."""
+        history = self.path / "metrics.jsonl"
+        if not history.exists():
+            return []
+        try:
+            return [dict(json.loads(line)) for line in history.read_bytes().splitlines()]
+        except (OSError, ValueError, TypeError):
+            raise MemlmError(f"{history} is damaged: a line is not a JSON object") from None
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:
         """A JSON file in the folder."""
-        self._write(name, json.dumps(dict(value), indent=1) + "\n")
+        self._write(name, jsontext.dumps(value, indent=1) + "\n")
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Inverse of `write_json`; {} if there is no such file yet."""
         path = self.path / name
-        try:
-            value = json.loads(path.read_bytes())
-        except FileNotFoundError:
-            return {}
-        except (OSError, ValueError):
-            raise MemlmError(f"{path} is damaged: it is not JSON") from None
-        return value if isinstance(value, dict) else {}
-
-    def metrics(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl."""
-        path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return []
-        try:
-            return [json.loads(line) for line in path.read_bytes().splitlines()]
-        except ValueError:
-            raise MemlmError(f"{path} is damaged: a line is not JSON") from None
+        value = jsontext.read(path) if path.exists() else {}
+        if not isinstance(value, dict):
+            raise MemlmError(f"{path} is damaged: it is not a JSON object")
+        return value
 
     def _write(self, name: str, text: str) -> None:
         path = self.path / name
@@ -125,78 +134,3 @@ class RunFolder:
             new.replace(path)
         except OSError as error:
             raise MemlmError(f"cannot write {path}: {error.strerror}") from None
-
-
-class Curves:
-    """TensorBoard curves of a run: by step while it trains, by epoch, and the hyperparameters with the result."""
-
-    def __init__(self, path: Path, *, from_step: int = 0) -> None:
-        from torch.utils.tensorboard.writer import SummaryWriter
-
-        # What an interrupted run wrote past the step it resumes from is hidden, not doubled.
-        self._writer = SummaryWriter(str(path), purge_step=from_step or None)
-
-    def add(self, group: str, values: Mapping[str, float], step: int) -> None:
-        """A point on each of the curves `group`/name."""
-        for name, value in values.items():
-            self._writer.add_scalar(f"{group}/{name}", value, step)
-
-    def add_result(self, config: Config, figures: Mapping[str, float]) -> None:
-        """The hyperparameters beside the final figures, in the folder's own event file (the HParams tab)."""
-        from torch.utils.tensorboard.summary import hparams
-
-        parts = config.resolved().to_dict()
-        flat = {"dataset": parts["dataset"]} | parts["model"] | parts["train"]
-        metrics = {f"final/{name}": value for name, value in figures.items()}
-        for summary in hparams(flat, metrics):  # type: ignore[no-untyped-call]
-            self._writer._get_file_writer().add_summary(summary)  # type: ignore[no-untyped-call]
-        self.add("final", figures, 0)
-
-    def flush(self) -> None:
-        """Write what is pending."""
-        self._writer.flush()
-
-    def close(self) -> None:
-        """Write what is pending and close the file."""
-        self._writer.close()
-
-
-def environment() -> dict[str, Any]:
-    """What a figure of this run rests on: versions, commit, hardware, command."""
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["memlm", *sys.argv[1:]],
-        "memlm": version("memlm"),
-        "commit": commit(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "numpy": version("numpy"),
-        "platform": platform.platform(),
-        "cpu": _cpu_name(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
-    }
-
-
-def commit() -> str | None:
-    """The commit of the checkout that memlm runs from, `+` after it if it was changed; None outside of one."""
-    git = ["git", "-C", str(Path(__file__).parent)]
-    try:
-        tracked = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=False)
-        if tracked.returncode:
-            return None
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
-        changes = subprocess.run([*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
-
-
-def _cpu_name() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor()

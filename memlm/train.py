@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from memlm import checkpoint
-from memlm.config import Config, TrainConfig
+from memlm.config import DEVICES, Config, TrainConfig, unknown_name
+from memlm.curves import Curves
 from memlm.data.chunks import Batch, Span, gather, random_chunks, random_windows, streams
 from memlm.data.corpus import Tokens
 from memlm.errors import MemlmError
@@ -19,7 +20,7 @@ from memlm.evaluate import evaluate, perplexity, to_tensors
 from memlm.models import LanguageModel, State
 from memlm.models.products import choose_precision
 from memlm.optim import Annealing, ClippedSGD
-from memlm.runlog import Curves, RunFolder
+from memlm.runlog import RunFolder
 
 LOG_EVERY = 50  # steps between points of the curves, and between looks at whether the loss is still finite
 
@@ -32,6 +33,7 @@ class Totals:
     targets: int = 0
     steps: int = 0
     grad_norm: float = 0.0
+    clipped_norm: float = 0.0
     clipped: int = 0
     seconds: float = 0.0
 
@@ -49,10 +51,9 @@ class Progress:
     epoch: int = 0  # finished epochs
     step: int = 0  # finished steps, of all epochs
     totals: Totals = field(default_factory=Totals)  # of the epoch under way
-    best_cost: float = math.inf  # nats a token on validation
+    best_cost: float | None = None  # nats a token on validation
     best_epoch: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)  # metrics of the finished epochs
-    finished: str = ""  # why training ended, empty while it has not
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Progress":
@@ -82,28 +83,32 @@ class Training:
         self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)
         self.progress = Progress(annealing=Annealing.from_config(config))
         self.carried: State = None
-        self.sums = torch.zeros(3, dtype=torch.float64, device=device)  # nats, norms, clipped: not yet in the totals
+        self.sums = torch.zeros(4, dtype=torch.float64, device=device)  # of steps that are not yet in the totals
         torch.manual_seed(config.seed)  # dropout
 
     def save(self, run: RunFolder) -> None:
         """The state as the run's checkpoint `last`."""
         training = {"generator": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            training["generator.cuda"] = torch.cuda.get_rng_state(self.device)
         training |= {f"carried.{i}": tensor.contiguous() for i, tensor in enumerate(self.carried or ())}
-        checkpoint.save(run.last, self.model, {"progress": dataclasses.asdict(self.progress)}, training=training)
+        meta = {"step": self.progress.step, "progress": dataclasses.asdict(self.progress)}
+        checkpoint.save(run.last, self.model, meta, training=training)
 
     def load(self, run: RunFolder) -> None:
         """Go on from the run's checkpoint `last`."""
         meta = checkpoint.load_meta(run.last)
         checkpoint.load_parameters(run.last, self.model)
         tensors = checkpoint.load_training(run.last)
-        torch.set_rng_state(tensors.pop("generator"))
+        try:
+            self.progress = Progress.from_dict(meta["progress"])
+            torch.set_rng_state(tensors.pop("generator"))
+            cuda = tensors.pop("generator.cuda", None)
+            if cuda is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(cuda, self.device)
+        except (KeyError, TypeError, RuntimeError):
+            raise MemlmError(f"{run.last} is damaged: it does not hold the state of a training") from None
         self.carried = tuple(tensors[name].to(self.device) for name in sorted(tensors)) or None
-        self.progress = Progress.from_dict(meta["progress"])
-
-    def reopen(self) -> bool:
-        """Whether a finished training goes on under the settings as they are now (more epochs or steps)."""
-        self.progress.finished = _finished(self.progress, self.config)
-        return not self.progress.finished
 
     def step(self, batch: Batch) -> None:
         """One update on the summed loss of a batch."""
@@ -115,22 +120,25 @@ class Training:
         nats, grad = self.model.head.backward(rows.detach(), targets.flatten())
         rows.backward(grad)
         norm = self.optimizer.step()
-        self.sums += torch.stack([nats.sum(), norm, (norm > self.config.clip).to(norm.dtype)])
+        clipped = norm.clamp(max=self.config.clip)
+        self.sums += torch.stack([nats.sum(), norm, clipped, (norm > clipped).to(norm.dtype)])
         self.progress.step += 1
         self.progress.totals.steps += 1
         self.progress.totals.targets += targets.numel()
 
     def settle(self, seconds: float) -> None:
         """Move the sums into the totals; a loss or gradient that is not finite ends training here."""
-        nats, norms, clipped = self.sums.tolist()
+        nats, norms, clipped_norms, clipped = self.sums.tolist()
         if not math.isfinite(nats + norms):
+            first = self.progress.step - (self.progress.step - 1) % LOG_EVERY
             raise MemlmError(
-                f"the loss or its gradient is not finite by step {self.progress.step}, at learning rate "
-                f"{self.optimizer.lr:.4g}; the last good state is in last/: try a lower --lr or --clip"
+                f"the loss or its gradient is not finite, in step {first} to {self.progress.step} at learning rate "
+                f"{self.optimizer.lr:.4g}; what the run had saved before is as it was: try a lower --lr or --clip"
             )
         totals = self.progress.totals
         totals.nats += nats
         totals.grad_norm += norms
+        totals.clipped_norm += clipped_norms
         totals.clipped += round(clipped)
         totals.seconds += seconds
         self.sums.zero_()
@@ -150,7 +158,7 @@ def plan_epoch(config: TrainConfig, total: int, epoch: int) -> list[Span]:
 def train_epoch(
     training: Training, tokens: Tokens, observer: Observer, curves: Curves, stop: Callable[[], bool]
 ) -> bool:
-    """Go through the rest of the epoch under way; False if `stop` ended it early."""
+    """Go through the rest of the epoch under way; False if `stop` or the limit of steps ended it early."""
     progress, config = training.progress, training.config
     plan = plan_epoch(config, len(tokens), progress.epoch)
     if progress.totals.steps == 0:
@@ -171,26 +179,24 @@ def train_epoch(
 
     for span in plan[progress.totals.steps :]:
         if stop():
-            log()
-            return False
+            break
         training.step(gather(tokens, span, training.model.context_size))
         if progress.step % LOG_EVERY == 0:
             log()
         if progress.step == config.max_steps:
             break
     log()
-    return True
+    return progress.totals.steps == len(plan)
 
 
 def step_figures(training: Training, totals: Totals) -> dict[str, float]:
     """Figures of some steps: means of the norms of the gradient and of the update, norm of the parameters now."""
-    grad_norm = totals.grad_norm / totals.steps
-    lr = training.optimizer.lr
     return {
         "perplexity": perplexity(totals.nats, totals.targets),
-        "lr": lr,
-        "grad_norm": grad_norm,
-        "update_norm": lr * min(grad_norm, training.config.clip),
+        "lr": training.optimizer.lr,
+        "grad_norm": totals.grad_norm / totals.steps,
+        "clipped_fraction": totals.clipped / totals.steps,
+        "update_norm": training.optimizer.lr * totals.clipped_norm / totals.steps,
         "parameter_norm": parameter_norm(training.model),
         "tokens_per_second": totals.targets / totals.seconds,
     }
@@ -212,23 +218,25 @@ def fit(
 ) -> str:
     """Train until the epochs, the steps or the learning rate run out, or `stop` says so; returns which.
 
-    After each epoch: validate, anneal, keep the best and the last state, write metrics.jsonl. When stopped, the state
-    within the epoch is saved, and training goes on from there when it is resumed.
+    After each epoch: validate, anneal, keep the best and the last state, write metrics.jsonl. What ends within an
+    epoch is saved as it is, and goes on from there when it is resumed; at the limit of steps it is validated as well.
     """
     progress, config = training.progress, training.config
     curves = Curves(run.path, from_step=progress.step + 1 if progress.step else 0)
     try:
         run.write_metrics(progress.history)
-        while not progress.finished:
-            if not train_epoch(training, train_tokens, observer, curves, stop):
+        while not finished(progress, config):
+            whole = train_epoch(training, train_tokens, observer, curves, stop)
+            if not whole:
                 training.save(run)
-                return "stopped"
+                if not finished(progress, config):
+                    return "stopped"
             metrics = _end_epoch(training, valid_tokens, run, curves)
             observer.epoch(metrics, best=progress.best_epoch == progress.epoch)
-            progress.finished = _finished(progress, config)
-            training.save(run)
+            if whole:
+                training.save(run)
             run.write_metrics(progress.history)
-        return progress.finished
+        return finished(progress, config)
     finally:
         curves.close()
 
@@ -237,6 +245,8 @@ def _end_epoch(training: Training, valid_tokens: Tokens, run: RunFolder, curves:
     progress, totals = training.progress, training.progress.totals
     began = time.perf_counter()
     score = evaluate(training.model, valid_tokens)
+    if not math.isfinite(score.nats):
+        raise MemlmError(f"the validation loss is not finite after step {progress.step}: try a lower --lr or --clip")
     progress.epoch += 1
     figures = step_figures(training, totals)
     metrics = {
@@ -246,7 +256,7 @@ def _end_epoch(training: Training, valid_tokens: Tokens, run: RunFolder, curves:
         "valid_perplexity": score.perplexity,
         "lr": figures["lr"],
         "grad_norm": figures["grad_norm"],
-        "clipped_fraction": totals.clipped / totals.steps,
+        "clipped_fraction": figures["clipped_fraction"],
         "update_norm": figures["update_norm"],
         "parameter_norm": figures["parameter_norm"],
         "tokens_per_second": figures["tokens_per_second"],
@@ -258,17 +268,18 @@ def _end_epoch(training: Training, valid_tokens: Tokens, run: RunFolder, curves:
     points = {name: value for name, value in metrics.items() if name not in ("epoch", "step")}
     curves.add("epoch", points, progress.epoch)
     curves.flush()
-    if score.nats_per_token < progress.best_cost or not progress.best_epoch:
+    if progress.best_cost is None or score.nats_per_token < progress.best_cost:
         progress.best_cost, progress.best_epoch = score.nats_per_token, progress.epoch
         meta = {"epoch": progress.epoch, "step": progress.step, "valid_perplexity": score.perplexity}
         checkpoint.save(run.best, training.model, meta)
     return metrics
 
 
-def _finished(progress: Progress, config: TrainConfig) -> str:
+def finished(progress: Progress, config: TrainConfig) -> str:
+    """Why training is over (max_steps, min_lr, epochs); empty while it is not."""
     if config.max_steps and progress.step >= config.max_steps:
         return "max_steps"
-    if progress.annealing.lr < config.min_lr:
+    if progress.epoch and progress.annealing.lr < config.min_lr:
         return "min_lr"
     return "epochs" if progress.epoch >= config.epochs else ""
 
@@ -285,7 +296,10 @@ def check_fits(config: Config, train_tokens: Tokens) -> None:
 
 def choose_device(name: str) -> torch.device:
     """The device that `auto`, `cpu` or `cuda` names."""
+    if name not in DEVICES:
+        raise unknown_name("device", name, DEVICES)
     available = torch.cuda.is_available()
     if name == "cuda" and not available:
         raise MemlmError("device is 'cuda', but PyTorch sees no CUDA device here: use --device cpu")
+    torch.backends.cudnn.allow_tf32 = False  # of the LSTM's kernels: float32 is to be float32
     return torch.device("cuda" if available and name != "cpu" else "cpu")

@@ -15,9 +15,10 @@ from memlm.config import Config
 from memlm.data import dataset
 from memlm.data.chunks import EMPTY
 from memlm.data.corpus import EncodedText, encode
+from memlm.data.dataset import TextDataset
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
-from memlm.evaluate import TokenNats, perplexity, token_nats, total
+from memlm.evaluate import TokenNats, check_protocol, perplexity, token_nats, total
 from memlm.models import LanguageModel, build
 from memlm.runlog import RunFolder
 from memlm.train import choose_device
@@ -51,14 +52,20 @@ class TrainedModel:
     vocabulary: Vocabulary
     model: LanguageModel
     checkpoint: str
-    meta: dict[str, Any]
+    step: int  # of training, at which the checkpoint was made
 
     def evaluate(self, split: str = "test", *, protocol: str = "exact") -> dict[str, Any]:
         """Score of a split of the dataset that the model was trained on, with all that the figure rests on."""
-        data = dataset.load(self.config.dataset, splits=[split], vocabulary=self.vocabulary)
-        text = data.splits[split]
+        return self.score(
+            dataset.load(self.config.dataset, splits=[split], vocabulary=self.vocabulary), split, protocol
+        )
+
+    def score(self, data: TextDataset, split: str, protocol: str = "exact") -> dict[str, Any]:
+        """`evaluate`, of a dataset that was read before under this model's vocabulary."""
+        text, memory_size = data.splits[split], self.model.memory_size
+        check_protocol(protocol, tokens=len(text.tokens), memory_size=memory_size)
         began = time.perf_counter()
-        score = total(token_nats(self.model, text.tokens), protocol=protocol, memory_size=self.model.memory_size)
+        score = total(token_nats(self.model, text.tokens), protocol=protocol, memory_size=memory_size)
         result = {
             "run": str(self.run.path),
             "model": self.config.model.name,
@@ -67,6 +74,7 @@ class TrainedModel:
             "split": split,
             "protocol": protocol,
             "checkpoint": self.checkpoint,
+            "step": self.step,
             "parameters": self.model.parameter_count,
             "tokens": score.tokens,
             "oov": text.oov,
@@ -135,5 +143,5 @@ def load_run(run: RunFolder, *, which: str, device: str) -> TrainedModel:
     model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=0)
     checkpoint.load_parameters(folder, model)
     model.to(choose_device(device)).eval()
-    meta = checkpoint.load_meta(folder)
-    return TrainedModel(run=run, config=config, vocabulary=vocabulary, model=model, checkpoint=which, meta=meta)
+    step = checkpoint.step_of(folder)
+    return TrainedModel(run=run, config=config, vocabulary=vocabulary, model=model, checkpoint=which, step=step)

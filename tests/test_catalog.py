@@ -73,7 +73,7 @@ def test_archives_are_known_by_their_endings():
 
 
 def test_importing_the_catalogue_and_the_command_costs_no_heavy_module():
-    heavy = "torch numpy requests pooch rich memlm.data.fetch"
+    heavy = "torch numpy requests rich memlm.data.fetch"
     code = f"import sys, memlm.data.catalog, memlm.cli.data; print([m for m in '{heavy}'.split() if m in sys.modules])"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout == "[]\n"

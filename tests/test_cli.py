@@ -29,10 +29,9 @@ def run(memlm: Memlm, corpus: Path) -> Path:
 def refused(result: Result) -> str:
     """The one line of a refusal."""
     assert result.exit_code == 2, result.output
-    lines = result.stderr.splitlines()
-    assert "Traceback" not in result.output
-    assert lines[-1].startswith("Error: ")
-    return lines[-1].removeprefix("Error: ")
+    (line,) = result.stderr.splitlines()
+    assert line.startswith("Error: ")
+    return line.removeprefix("Error: ")
 
 
 def test_a_run_folder_holds_what_it_should(run: Path):
@@ -92,7 +91,7 @@ def test_compare_refuses_what_does_not_compare(run: Path, memlm: Memlm, corpus: 
         path.write_text(json.dumps(changed))
         assert words in refused(memlm("compare", run, "runs/b"))
     path.unlink()
-    assert "runs/b has no score on valid yet: run `memlm eval runs/b --split valid`" in refused(
+    assert "runs/b has no exact score of its best state on valid: run `memlm eval runs/b --split valid`" in refused(
         memlm("compare", run, "runs/b")
     )
 
@@ -104,8 +103,11 @@ def test_a_run_is_not_overwritten_unasked(run: Path, memlm: Memlm, corpus: Path)
     assert (run / "summary.json").read_text() == before
     assert memlm(*again, "--seed", 5, "--overwrite").exit_code == 0
     assert (run / "summary.json").read_text() != before
-    assert "is not a run" in refused(memlm(*again[:-1], corpus, "--overwrite"))
+    for folder in (run, corpus):
+        (folder / "thesis.txt").write_text("three years of work")
+        assert "which is not of a run" in refused(memlm(*again[:-1], folder, "--overwrite"))
     assert (corpus / "train.txt").exists()
+    assert (run / "best").exists()
 
 
 def test_runs_without_a_name_get_a_free_one(memlm: Memlm, corpus: Path):
@@ -120,6 +122,39 @@ def test_resume_goes_on_with_more_epochs(run: Path, memlm: Memlm):
     assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
     epochs = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert epochs == [1, 2, 3, 4]
+
+
+def test_a_resumed_run_has_no_figures_of_its_earlier_end(run: Path, memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("memlm.cli.train.StopRequest.__call__", lambda stop: True)
+    assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
+    assert not (run / "summary.json").exists()
+    assert "has no exact score of its best state" in refused(memlm("compare", run))
+
+
+def test_a_score_of_an_earlier_best_state_does_not_count(run: Path, memlm: Memlm):
+    meta = json.loads((run / "best/checkpoint.json").read_text())
+    (run / "best/checkpoint.json").write_text(json.dumps(meta | {"step": meta["step"] + 1}))
+    assert "has no exact score of its best state" in refused(memlm("compare", run))
+
+
+def test_a_run_goes_on_with_its_own_text_alone(run: Path, memlm: Memlm, corpus: Path):
+    (corpus / "valid.txt").write_text("a0 b0 c0\n" * 20)
+    assert "is not the one that runs/a was trained on" in refused(memlm("train", "--resume", run, "--epochs", 4))
+
+
+def test_an_end_that_failed_is_made_up_for(run: Path, memlm: Memlm):
+    summary = json.loads((run / "summary.json").read_text())
+    (run / "summary.json").unlink()
+    (run / "evaluations.json").unlink()
+    assert memlm("train", "--resume", run).exit_code == 0
+    assert json.loads((run / "summary.json").read_text()) == summary
+    assert memlm("compare", run).exit_code == 0
+
+
+@pytest.mark.parametrize("state", ['{"format": 1}', '{"format": 1, "progress": {"odd": 1}}', "[]", "{"])
+def test_a_damaged_state_is_named(state: str, run: Path, memlm: Memlm):
+    (run / "last/checkpoint.json").write_text(state)
+    assert "damaged" in refused(memlm("train", "--resume", run, "--epochs", 4))
 
 
 def test_settings_from_recipe_file_and_options_in_this_order(memlm: Memlm, corpus: Path, tmp_path: Path):
@@ -158,6 +193,9 @@ def test_settings_from_recipe_file_and_options_in_this_order(memlm: Memlm, corpu
         (["--device", "cuda"], "PyTorch sees no CUDA device here"),
         (["--resume", "runs/none"], "runs/none does not exist; name a folder that `memlm train` has made"),
         (["--tying", "loose"], "'loose' is not one of 'layerwise', 'adjacent'"),
+        (["--hop"], "No such option"),
+        (["--dataset", "my/corpus"], "no folder my/corpus: a dataset is a name"),
+        (["--seed", 10**30], "it must be below"),
     ],
 )
 def test_bad_settings_are_refused_and_leave_nothing(

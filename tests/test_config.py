@@ -56,7 +56,7 @@ def test_bad_values_are_named(kind: Any, values: dict[str, Any], message: str):
         ("model = 3", "FILE: model must be a table, [model]"),
         ("dataset = 3", "FILE: dataset is 3; it must be a name or a folder"),
         ("[model\n", "FILE is not valid TOML"),
-        ("[model]\nname = 'lstm'", "sampling 'chunks' does not fit lstm: use streams"),
+        ("[model]\nname = 'lstm'", "lstm is trained with sampling streams, not chunks"),
     ],
 )
 def test_bad_files_are_named(text: str, message: str, tmp_path: Path):

@@ -1,19 +1,106 @@
 """Words to ids: the vocabulary of the training split, one <eos> a line, unknown words counted."""
 
+import tracemalloc
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from memlm.data.corpus import count_words, encode, read_lines
+from memlm.data.corpus import count_words, encode, encode_blocks, join, read_words
 from memlm.data.vocab import EOS, UNK, Vocabulary
 from memlm.errors import MemlmError
 
+# White space of all kinds, marks that stand in the text, and letters of one to four bytes.
+PIECES = [*" \n\n\t\r\x0b\x0c\x1c\x1d\x85\xa0\u2028\u3000", "\ufeff", "a", "b", "é", "€", "😀", EOS, UNK]
+TEXTS = st.one_of(st.lists(st.sampled_from(PIECES)).map("".join), st.text(st.characters(exclude_categories=["Cs"])))
+SIZES = st.integers(1, 12)
+
+
+def naive_lines(content: bytes) -> list[list[str]]:
+    """What read_words promises, of a text that is in memory: the lines' words, each line with its <eos>."""
+    lines = content.split(b"\n")
+    if lines[-1] == b"":
+        del lines[-1]
+    return [[*line.decode().split(), EOS] for line in lines]
+
+
+def flat(blocks: Iterable[list[str]]) -> list[str]:
+    return [word for words in blocks for word in words]
+
+
+@pytest.fixture(scope="module")
+def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("texts") / "text"
+
+
+@given(TEXTS.filter(bool), SIZES)
+def test_blocks_of_any_size_give_the_same_words(text_file: Path, text: str, block: int):
+    text_file.write_bytes(text.encode())
+    assert flat(read_words(text_file, block=block)) == flat(naive_lines(text.encode()))
+
+
+@given(
+    st.binary(min_size=1) | st.lists(st.sampled_from([b"a", b"\n", b"\xe2", b"\x82", b"\xac"])).map(b"".join), SIZES
+)
+@example(b"fine\n\xe2\x82\xac\xe2\x82", 1)
+def test_bad_bytes_are_named_whatever_the_block(text_file: Path, content: bytes, block: int):
+    text_file.write_bytes(content)
+    for number, line in enumerate(content.split(b"\n"), 1):
+        try:
+            line.decode()
+        except UnicodeDecodeError as error:
+            message = f"{text_file} is not UTF-8 text (line {number}, byte {error.start + 1})"
+            with pytest.raises(MemlmError) as raised:
+                flat(read_words(text_file, block=block))
+            assert str(raised.value) == message
+            return
+    if content:
+        assert flat(read_words(text_file, block=block)) == flat(naive_lines(content))
+
+
+@given(TEXTS.filter(bool), TEXTS, SIZES)
+def test_files_are_counted_and_encoded_as_lines_in_memory_are(text_file: Path, text: str, known: str, block: int):
+    text_file.write_bytes(text.encode())
+    lines = naive_lines(text.encode())
+    assert count_words(read_words(text_file, block=block)) == Counter(flat(lines))
+    vocabulary = Vocabulary.from_counts(Counter(known.split()))
+    found = join(encode_blocks(read_words(text_file, block=block), vocabulary))
+    places = {word: i for i, word in enumerate(vocabulary.words)}
+    assert found.tokens.dtype == np.int32
+    assert found.tokens.tolist() == [places.get(word, vocabulary.unk) for word in flat(lines)]
+    assert found.oov == sum(word not in places for word in flat(lines))
+    in_memory = encode((line[:-1] for line in lines), vocabulary)
+    assert in_memory.tokens.tolist() == found.tokens.tolist()
+    assert in_memory.oov == found.oov
+
+
+def test_a_word_longer_than_a_block_is_one_word(text_file: Path):
+    word = "é" * 700_000
+    text_file.write_bytes(f"a {word} b{word}".encode())
+    assert flat(read_words(text_file)) == ["a", word, "b" + word, EOS]
+    text_file.write_bytes(b"a" * 3_000)
+    assert flat(read_words(text_file, block=7)) == ["a" * 3_000, EOS]
+
+
+def test_a_text_of_one_line_is_never_in_memory(text_file: Path, vocabulary: Vocabulary):
+    text_file.write_bytes(b"the cat sat on a mat " * 100_000)
+    tracemalloc.start()
+    try:
+        assert count_words(read_words(text_file, block=1 << 14))["cat"] == 100_000
+        total = sum(len(piece.tokens) for piece in encode_blocks(read_words(text_file, block=1 << 14), vocabulary))
+        assert total == 600_001
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 1_000_000  # bytes; the file has 2.1 million, a list of its words would have 40 million
+
 
 def test_the_most_frequent_word_comes_first():
-    vocabulary = Vocabulary.from_counts(count_words([["b", "a", "b"], ["c", "b"], ["a"]]))
+    vocabulary = Vocabulary.from_counts(count_words([["b", "a", "b", EOS], ["c", "b", EOS], ["a", EOS]]))
     assert vocabulary.words == ("<eos>", "b", "a", "c", "<unk>")
 
 
@@ -43,7 +130,7 @@ def test_a_vocabulary_needs_its_marks():
 def test_lines_end_at_line_feeds_alone(tmp_path: Path):
     path = tmp_path / "text"
     path.write_bytes("one\u2028two\r\nthree\x0cfour\n\nfive".encode())
-    assert list(read_lines(path)) == [["one", "two"], ["three", "four"], [], ["five"]]
+    assert flat(read_words(path)) == ["one", "two", EOS, "three", "four", EOS, EOS, "five", EOS]
 
 
 @pytest.mark.parametrize(
@@ -54,13 +141,19 @@ def test_unreadable_files_are_named(content: bytes, message: str, tmp_path: Path
     path = tmp_path / "text"
     path.write_bytes(content)
     with pytest.raises(MemlmError, match=f"{path} {message}"):
-        list(read_lines(path))
+        list(read_words(path))
+
+
+@pytest.mark.parametrize(("name", "message"), [("nothing", "no file at"), (".", "cannot read")])
+def test_what_cannot_be_opened_is_named(name: str, message: str, tmp_path: Path):
+    with pytest.raises(MemlmError, match=f"{message} {tmp_path}"):
+        list(read_words(tmp_path / name))
 
 
 def test_penn_treebank_has_its_known_counts(real_data: Path):
     files = {split: real_data / "ptb" / f"ptb.{split}.txt" for split in ("train", "valid", "test")}
-    vocabulary = Vocabulary.from_counts(count_words(read_lines(files["train"])))
+    vocabulary = Vocabulary.from_counts(count_words(read_words(files["train"])))
     assert len(vocabulary) == 10_000
-    encoded = {split: encode(read_lines(path), vocabulary) for split, path in files.items()}
+    encoded = {split: join(encode_blocks(read_words(path), vocabulary)) for split, path in files.items()}
     assert [len(text.tokens) for text in encoded.values()] == [929_589, 73_760, 82_430]
     assert [text.oov for text in encoded.values()] == [0, 0, 0]

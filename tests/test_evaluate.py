@@ -31,7 +31,7 @@ def test_facebook_agrees_with_a_reading_of_the_reference_code(length: int, memor
 def test_facebook_needs_a_memory_and_a_text_longer_than_it():
     with pytest.raises(MemlmError, match="defined by the size of a memory"):
         total(np.ones(10), protocol="facebook")
-    with pytest.raises(MemlmError, match="needs more than 11 tokens, this text has 11"):
+    with pytest.raises(MemlmError, match="needs more than 11 tokens, not 11"):
         total(np.ones(11), protocol="facebook", memory_size=10)
     with pytest.raises(MemlmError, match="unknown protocol 'fair'"):
         total(np.ones(11), protocol="fair")

@@ -19,7 +19,15 @@ def test_curves_and_hyperparameters_are_there(memlm: Memlm, corpus: Path):
     assert result.exit_code == 0, result.output
     events = curves(Path("runs/a"))
     tags = set(events.Tags()["scalars"])
-    for name in ("perplexity", "lr", "grad_norm", "parameter_norm", "update_norm", "tokens_per_second"):
+    for name in (
+        "perplexity",
+        "lr",
+        "grad_norm",
+        "clipped_fraction",
+        "parameter_norm",
+        "update_norm",
+        "tokens_per_second",
+    ):
         assert f"step/{name}" in tags
     for name in ("train_perplexity", "valid_perplexity", "lr", "grad_norm", "clipped_fraction", "seconds"):
         assert f"epoch/{name}" in tags
@@ -32,7 +40,7 @@ def test_curves_and_hyperparameters_are_there(memlm: Memlm, corpus: Path):
 def test_a_resumed_run_has_no_point_twice(memlm: Memlm, corpus: Path):
     assert memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a").exit_code == 0
     assert memlm("train", "--resume", "runs/a", "--epochs", 5).exit_code == 0
-    for tag in ("epoch/valid_perplexity", "step/perplexity"):
+    for tag in ("epoch/valid_perplexity", "step/perplexity", "final/test_perplexity"):
         steps = Counter(event.step for event in curves(Path("runs/a")).Scalars(tag))
         assert set(steps.values()) == {1}, tag
     assert len(curves(Path("runs/a")).Scalars("epoch/valid_perplexity")) == 5

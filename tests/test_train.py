@@ -98,6 +98,26 @@ def test_a_stopped_run_goes_on_exactly_where_it_was(
 
 
 @pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
+@pytest.mark.parametrize("limit", [3, 25])
+def test_a_limit_of_steps_can_be_raised_within_an_epoch(config: Config, limit: int, data: TextDataset, tmp_path: Path):
+    straight, run = start(config, data, tmp_path / "straight")
+    assert run_fit(straight, run, data) == "epochs"
+
+    limited = dataclasses.replace(config, train=config.train.replace({"max_steps": limit}))
+    first, broken = start(limited, data, tmp_path / "broken")
+    assert run_fit(first, broken, data) == "max_steps"
+    assert first.progress.step == limit
+    assert broken.metrics()[-1]["step"] == limit  # what there is was validated
+    resumed = reopen(config, data)
+    resumed.load(broken)
+    assert run_fit(resumed, broken, data) == "epochs"
+
+    assert without_times(broken) == without_times(run)
+    for ours, theirs in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
 def test_models_learn(config: Config, data: TextDataset, tmp_path: Path):
     config = dataclasses.replace(config, train=config.train.replace({"epochs": 40}))
     training, run = start(config, data, tmp_path / "run")
@@ -150,7 +170,7 @@ def test_training_ends_for_the_right_reason(
 def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(data: TextDataset, tmp_path: Path):
     config = dataclasses.replace(MEMORY, train=MEMORY.train.replace({"lr": 1e30}))
     training, run = start(config, data, tmp_path / "run")
-    with pytest.raises(MemlmError, match="not finite by step"):
+    with pytest.raises(MemlmError, match="not finite, in step 1 to"):
         run_fit(training, run, data)
 
 

@@ -14,9 +14,10 @@ from memlm.bench.measure import Case, medians
 from memlm.config import LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data.chunks import gather
 from memlm.data.corpus import Tokens
+from memlm.environment import environment
+from memlm.errors import MemlmError
 from memlm.evaluate import token_nats
 from memlm.recipes import recipe
-from memlm.runlog import environment
 from memlm.train import choose_device, plan_epoch
 
 VOCABULARY, PTB_TOKENS = 10_000, 929_589
@@ -128,7 +129,10 @@ def _a_target(seconds: dict[str, float]) -> dict[str, dict[str, float]]:
 def _peak_rss_mb() -> float:
     """Peak memory of a process of its own that trains."""
     command = [sys.executable, "-c", "import memlm.bench; print(memlm.bench.train_and_weigh())"]
-    return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()[-1])
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode:
+        raise MemlmError(f"the process whose memory is measured failed: {result.stderr.strip().splitlines()[-1]}")
+    return float(result.stdout.splitlines()[-1])
 
 
 def train_and_weigh(steps: int = 200) -> float:

@@ -1,6 +1,8 @@
 """The command line: a thin module a verb. Heavy imports are inside the commands, so that --help is instant."""
 
+import sys
 from importlib import import_module
+from typing import Any, NoReturn
 
 import click
 
@@ -16,14 +18,8 @@ COMMANDS = {
 }
 
 
-class Refusal(click.ClickException):
-    """A MemlmError on its way to the terminal: one line, exit status 2."""
-
-    exit_code = 2
-
-
 class Commands(click.Group):
-    """Imports a command's module only when that command is used, or its help is asked for."""
+    """Imports a command's module only when it is used; whatever a user can mend ends in one line, status 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All verbs, in the order of a user's work."""
@@ -41,12 +37,36 @@ class Commands(click.Group):
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the verb; what a user can mend ends in one line."""
+    def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
+        """Run the command line; exits with 2 for what a user can mend, 130 for Ctrl-C."""
         try:
-            return super().invoke(ctx)
+            status = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
+        except click.UsageError as error:
+            hint = f"; see `{error.ctx.command_path} --help`" if error.ctx else ""
+            _refuse(error.format_message().rstrip(".") + hint)
+        except click.ClickException as error:
+            _refuse(error.format_message())
         except MemlmError as error:
-            raise Refusal(" ".join(str(error).split())) from None
+            _refuse(str(error))
+        except (click.Abort, KeyboardInterrupt):
+            sys.exit(130)
+        except BrokenPipeError:
+            sys.exit(1)
+        except OSError as error:
+            where = f"{error.filename}: " if error.filename else ""
+            _refuse(f"{where}{error.strerror or error}")
+        except MemoryError:
+            _refuse("there is not enough memory for these settings")
+        except RuntimeError as error:
+            if "memory" not in str(error):  # PyTorch's allocators have no type of their own
+                raise
+            _refuse("there is not enough memory for these settings")
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+def _refuse(message: str) -> NoReturn:
+    click.echo("Error: " + " ".join(message.split()), err=True)
+    sys.exit(2)
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

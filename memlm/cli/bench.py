@@ -6,10 +6,12 @@ from typing import Any
 
 import click
 
+from memlm.config import DEVICES
+
 
 @click.command("bench")
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="times each case is measured")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="where")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 @click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="draw the figures (png, svg or pdf)")
 def command(rounds: int, device: str, as_json: bool, plot: Path | None) -> None:

@@ -1,25 +1,28 @@
 """`memlm compare`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from memlm import jsontext
+from memlm.config import PROTOCOLS
+
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.option("--protocol", type=click.Choice(PROTOCOLS), default="exact", show_default=True, help="of the scores")
 @click.option("--json", "as_json", is_flag=True, help="a JSON list, one object a run")
-def command(runs: tuple[Path, ...], as_json: bool) -> None:
+def command(runs: tuple[Path, ...], protocol: str, as_json: bool) -> None:
     """Runs side by side: perplexities of their best states.
 
     Refused if dataset, vocabulary or protocol differ: such perplexities do not compare.
     """
     from memlm import report
 
-    rows = report.compare(runs)
+    rows = report.compare(runs, protocol=protocol)
     if as_json:
-        click.echo(json.dumps(rows, indent=1))
+        click.echo(jsontext.dumps(rows, indent=1))
         return
     _print_table(rows)
 

@@ -1,9 +1,12 @@
 """`memlm eval`."""
 
-import json
 from pathlib import Path
+from typing import Any
 
 import click
+
+from memlm import jsontext
+from memlm.config import DEVICES, PROTOCOLS
 
 
 @click.command("eval")
@@ -11,7 +14,7 @@ import click
 @click.option("--split", default="test", show_default=True, help="train, valid or test")
 @click.option(
     "--protocol",
-    type=click.Choice(["exact", "facebook"]),
+    type=click.Choice(PROTOCOLS),
     default="exact",
     show_default=True,
     help="exact: every token once; facebook: the tokens that the reference code scores",
@@ -19,7 +22,7 @@ import click
 @click.option(
     "--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True, help="which state"
 )
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True, help="where")
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def command(run: Path, split: str, protocol: str, checkpoint: str, device: str, as_json: bool) -> None:
     """Perplexity of a trained model on a split of the dataset it was trained on.
@@ -30,12 +33,13 @@ def command(run: Path, split: str, protocol: str, checkpoint: str, device: str, 
 
     model = trained.load(run, checkpoint=checkpoint, device=device)
     result = model.evaluate(split, protocol=protocol)
+    click.echo(jsontext.dumps(result) if as_json else _line(result))
     report.record(model.run, result)
-    if as_json:
-        click.echo(json.dumps(result))
-        return
+
+
+def _line(result: dict[str, Any]) -> str:
     floor = f", floor {result['floor_perplexity']:.2f}" if "floor_perplexity" in result else ""
-    click.echo(
-        f"{result['label']} on {result['dataset']} {split}: perplexity {result['perplexity']:.2f}{floor} "
-        f"({result['tokens']:,} tokens, {result['oov']:,} unknown words, protocol {protocol}, checkpoint {checkpoint})"
-    )
+    counts = f"{result['tokens']:,} tokens, {result['oov']:,} unknown words"
+    how = f"protocol {result['protocol']}, checkpoint {result['checkpoint']}"
+    where = f"{result['label']} on {result['dataset']} {result['split']}"
+    return f"{where}: perplexity {result['perplexity']:.2f}{floor} ({counts}, {how})"

@@ -81,7 +81,7 @@ def resolve(
             raise MemlmError(f"{flag} is not a setting of {config.model.name}; see `memlm train --help`")
     return dataclasses.replace(
         config,
-        dataset=dataset or config.dataset,
+        dataset=config.dataset if dataset is None else dataset,
         model=config.model.replace(of_model),
         train=config.train.replace(of_training),
     )

@@ -8,6 +8,7 @@ from memlm.recipes import RECIPES, describe
 @click.command("recipes")
 def command() -> None:
     """List the named settings: where each is from, and the perplexity (valid/test) that it should give."""
+    click.echo("[P] is Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895\n")
     width = max(map(len, RECIPES))
     for name in RECIPES:
         click.echo(f"{name:{width}}  {describe(name)}")

@@ -1,6 +1,7 @@
 """A training session at the terminal: what is said, drawn and kept while a run trains."""
 
 import dataclasses
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from memlm import checkpoint, report, train
 from memlm.config import Config
+from memlm.curves import write_result
 from memlm.data import dataset
 from memlm.errors import MemlmError
 from memlm.evaluate import perplexity
 from memlm.models import build
-from memlm.runlog import Curves, RunFolder
+from memlm.runlog import RunFolder
 from memlm.trained import load_run
 
 HEADER = f"{'epoch':>5} {'train ppl':>10} {'valid ppl':>10} {'lr':>9} {'grad norm':>10} {'tokens/s':>9} {'time':>8}"
@@ -63,10 +65,11 @@ class Session:
     def _conclude(self, display: "Display", why: str) -> None:
         progress = self.training.progress
         trained = load_run(self.run, which="best", device=self.training.device.type)
-        scores = {split: trained.evaluate(split) for split in ("valid", "test")}
+        scores = {split: trained.score(self.data, split) for split in ("valid", "test")}
         for score in scores.values():
             report.record(self.run, score)
         figures = {f"{split}_perplexity": score["perplexity"] for split, score in scores.items()}
+        history = self.run.metrics()
         summary = {
             "model": self.config.model.name,
             "label": self.config.model.label,
@@ -75,16 +78,14 @@ class Session:
             "protocol": "exact",
             **figures,
             "best_epoch": progress.best_epoch,
-            "train_perplexity": progress.history[progress.best_epoch - 1]["train_perplexity"],
-            "epochs": progress.epoch,
+            "train_perplexity": history[progress.best_epoch - 1]["train_perplexity"],
+            "epochs": len(history),
             "steps": progress.step,
-            "seconds": sum(epoch["seconds"] for epoch in progress.history),
+            "seconds": sum(epoch["seconds"] for epoch in history),
             "finished": why,
         }
+        write_result(self.run.path, self.config, figures, progress.step)
         self.run.write_json("summary.json", summary)
-        curves = Curves(self.run.path)
-        curves.add_result(self.config, figures)
-        curves.close()
         shown = ", ".join(f"{split} {score['perplexity']:.2f}" for split, score in scores.items())
         display.say(f"best epoch {progress.best_epoch}: perplexity {shown}")
 
@@ -92,15 +93,14 @@ class Session:
 def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Session:
     """A session of a new run."""
     device = train.choose_device(config.train.device)
+    config = dataclasses.replace(config.resolved(), dataset=dataset.full_name(config.dataset))
     data = dataset.load(config.dataset)
     train.check_fits(config, data.splits["train"].tokens)
-    config = config.resolved()
+    training = _training(config, data, device)
     path = run_dir or _free_folder(f"{Path(config.dataset).name}-{config.model.label}")
-    vocabulary = data.vocabulary
-    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
-    training = train.Training(model, config.train, device)
-    chosen = {"device": str(device), "precision": _name(model.head.precision)}
-    run = RunFolder.create(path, config, vocabulary, overwrite=overwrite, chosen=chosen)
+    run = RunFolder.create(
+        path, config, data.vocabulary, overwrite=overwrite, data_sha256=data.sha256, **_chosen(training)
+    )
     return Session(run=run, config=config, data=data, training=training)
 
 
@@ -110,19 +110,28 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Session:
     config = run.config()
     config = dataclasses.replace(config, train=config.train.replace(changes))
     device = train.choose_device(config.train.device)
-    vocabulary = run.vocabulary()
-    data = dataset.load(config.dataset, vocabulary=vocabulary)
-    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
-    training = train.Training(model, config.train, device)
+    data = dataset.load(config.dataset, vocabulary=run.vocabulary())
+    if run.environment().get("data_sha256", data.sha256) != data.sha256:
+        raise MemlmError(f"the text of {config.dataset} is not the one that {path} was trained on: put that one back")
+    training = _training(config, data, device)
     if checkpoint.locate(run.last).exists():
         training.load(run)
-    if training.progress.finished and not training.reopen():
-        why = training.progress.finished
-        raise MemlmError(
-            f"{path} has finished ({why}): give more --epochs or --max-steps to go on, or `memlm eval {path}`"
-        )
+    if (why := train.finished(training.progress, config.train)) and run.read_json("summary.json"):
+        raise MemlmError(f"{path} has finished ({why}): give more --epochs or --max-steps, or `memlm eval {path}`")
+    run.note_resume(**_chosen(training))
     run.write_config(config)
     return Session(run=run, config=config, data=data, training=training)
+
+
+def _training(config: Config, data: dataset.TextDataset, device: torch.device) -> train.Training:
+    vocabulary = data.vocabulary
+    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
+    return train.Training(model, config.train, device)
+
+
+def _chosen(training: train.Training) -> dict[str, str]:
+    """What the settings leave to the machine."""
+    return {"device": str(training.device), "precision": _name(training.model.head.precision)}
 
 
 def _name(precision: torch.dtype) -> str:
@@ -163,8 +172,8 @@ class Display:
         self._bar.stop()
 
     def say(self, line: str) -> None:
-        """A line on standard output, above the bar."""
-        if self._bar.live.is_started:
+        """A line on standard output, above the bar where that is on the same terminal."""
+        if self._console.is_terminal and sys.stdout.isatty():
             self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
         else:
             click.echo(line)

@@ -47,7 +47,8 @@ def command(
     if resume is not None:
         given = {key: value for key, value in options.items() if value is not None}
         odd = [key for key in given if key not in SAFE_ON_RESUME]
-        odd += [name for name, value in {"dataset": dataset, "model": model, "recipe": recipe_name}.items() if value]
+        fixed = {"dataset": dataset, "model": model, "recipe": recipe_name, "overwrite": overwrite or None}
+        odd += [name for name, value in fixed.items() if value is not None]
         odd += [name for name, value in {"config": config_file, "run-dir": run_dir}.items() if value]
         if odd:
             flag = "--" + odd[0].replace("_", "-")

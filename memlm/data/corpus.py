@@ -1,8 +1,14 @@
-"""Text to token ids: words split at white space, one `<eos>` a line."""
+"""Text to token ids: words split at white space, one `<eos>` a line.
 
+Files are read in blocks, so that neither a text nor the list of its words is ever in memory, however long its lines.
+"""
+
+from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from io import BufferedReader
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +16,8 @@ import numpy.typing as npt
 
 from memlm.data.vocab import EOS, Vocabulary
 from memlm.errors import MemlmError
+
+BLOCK = 1 << 20  # bytes
 
 Tokens = npt.NDArray[np.int32]
 
@@ -22,46 +30,82 @@ class EncodedText:
     oov: int
 
 
-def read_lines(path: Path) -> Iterator[list[str]]:
-    r"""The words of each line of a UTF-8 file; lines end at \n alone, whatever else Unicode calls a line end."""
-    number = 0
+@contextmanager
+def opened(path: Path) -> Iterator[BufferedReader]:
+    """The file to be read; what fails is a MemlmError."""
     try:
         with path.open("rb") as file:
-            for number, line in enumerate(file, 1):  # noqa: B007 - the error names it
-                yield line.decode().split()
+            yield file
     except FileNotFoundError:
         raise MemlmError(f"no file at {path}") from None
     except OSError as error:
         raise MemlmError(f"cannot read {path}: {error.strerror}") from None
+
+
+def read_words(path: Path, *, block: int = BLOCK) -> Iterator[list[str]]:
+    r"""The words of a UTF-8 file, `<eos>` after each line, in lists of about `block` bytes of text.
+
+    Lines end at \n alone, whatever else Unicode calls a line end; the last one need not. Raises MemlmError for a
+    file that is missing, empty or not UTF-8, naming the line and its byte.
+    """
+    decoder = getincrementaldecoder("utf-8")()
+    line, column = 1, 0  # where `data` begins: bytes are counted from the line feed on
+    data, rest = b"", ""
+    with opened(path) as file:
+        while data := file.read(block):
+            held = len(decoder.getstate()[0])
+            try:
+                text = rest + decoder.decode(data).replace("\n", f" {EOS} ")
+            except UnicodeDecodeError as error:
+                raise _not_text(path, error, line, column - held) from None
+            words = text.split()
+            # The last word may go on in the next block.
+            rest = words.pop() if words and not text[-1].isspace() else ""
+            yield words
+            line += data.count(b"\n")
+            column = len(data) - data.rfind(b"\n") - 1 + (0 if b"\n" in data else column)
+    try:
+        decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise MemlmError(f"{path} is not UTF-8 text (line {number}, byte {error.start + 1})") from None
-    if number == 0:
+        raise _not_text(path, error, line, column - len(error.object)) from None
+    if column > 0:
+        yield [rest, EOS] if rest else [EOS]
+    elif line == 1:
         raise MemlmError(f"{path} is empty")
 
 
-def count_words(lines: Iterable[list[str]]) -> Counter[str]:
-    """How often each word stands in the lines, `<eos>` once a line."""
+def _not_text(path: Path, error: UnicodeDecodeError, line: int, column: int) -> MemlmError:
+    """The bytes that `error` speaks of begin `column` bytes into the line."""
+    before = error.object[: error.start]
+    line += before.count(b"\n")
+    byte = error.start - before.rfind(b"\n") + (0 if b"\n" in before else column)
+    return MemlmError(f"{path} is not UTF-8 text (line {line}, byte {byte})")
+
+
+def count_words(blocks: Iterable[list[str]]) -> Counter[str]:
+    """How often each word stands in the blocks."""
     counts: Counter[str] = Counter()
-    ends = 0
-    for words in lines:
+    for words in blocks:
         counts.update(words)
-        ends += 1
-    counts[EOS] += ends
     return counts
 
 
+def encode_blocks(blocks: Iterable[list[str]], vocabulary: Vocabulary) -> Iterator[EncodedText]:
+    """Each block's ids."""
+    for words in blocks:
+        tokens = np.fromiter(vocabulary.ids(words), np.int32, len(words))
+        unknown = tokens < 0
+        tokens[unknown] = vocabulary.unk
+        yield EncodedText(tokens=tokens, oov=int(np.count_nonzero(unknown)))
+
+
+def join(pieces: Iterable[EncodedText]) -> EncodedText:
+    """The pieces as one text."""
+    kept = list(pieces)
+    tokens = np.concatenate([np.empty(0, np.int32), *(piece.tokens for piece in kept)])
+    return EncodedText(tokens=tokens, oov=sum(piece.oov for piece in kept))
+
+
 def encode(lines: Iterable[list[str]], vocabulary: Vocabulary) -> EncodedText:
-    """The ids of all lines, end to end, with `<eos>` after each."""
-    blocks: list[Tokens] = []
-    pending: list[int] = []
-    oov = 0
-    for words in lines:
-        ids = vocabulary.encode(words)
-        oov += sum(i == vocabulary.unk and word not in vocabulary for i, word in zip(ids, words, strict=True))
-        pending += ids
-        pending.append(vocabulary.eos)
-        if len(pending) > 1 << 20:  # a list costs 8 bytes a token more than an array
-            blocks.append(np.array(pending, dtype=np.int32))
-            pending = []
-    blocks.append(np.array(pending, dtype=np.int32))
-    return EncodedText(tokens=np.concatenate(blocks), oov=oov)
+    """The ids of the words of all lines, end to end, with `<eos>` after each line."""
+    return join(encode_blocks(([*words, EOS] for words in lines), vocabulary))

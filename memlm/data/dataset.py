@@ -7,7 +7,8 @@ from pathlib import Path
 
 from memlm.data import fetch
 from memlm.data.catalog import CATALOG, SPLITS, lookup
-from memlm.data.corpus import EncodedText, count_words, encode, read_lines
+from memlm.data.corpus import EncodedText, count_words, read_words
+from memlm.data.encoded import load_encoded
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 
@@ -21,11 +22,17 @@ class TextDataset:
     splits: Mapping[str, EncodedText]
     floor_nats: Mapping[str, float] = field(default_factory=dict)
 
+    @property
+    def sha256(self) -> dict[str, str]:
+        """Hash of each split's ids."""
+        return {split: data_sha256(text) for split, text in self.splits.items()}
+
 
 def load(name: str, *, splits: Sequence[str] = SPLITS, vocabulary: Vocabulary | None = None) -> TextDataset:
     """The splits of a catalogued dataset, fetched if need be, or of a folder with train.txt, valid.txt and test.txt.
 
-    Without a `vocabulary`, one is built from the training split alone.
+    Without a `vocabulary`, one is built from the training split alone. Tokens are read-only, mapped from the data
+    folder; making them is the work of the first time.
     """
     files = split_files(name)
     for split in splits:
@@ -33,11 +40,11 @@ def load(name: str, *, splits: Sequence[str] = SPLITS, vocabulary: Vocabulary | 
             raise MemlmError(f"{name} has no split {split!r}: it has {', '.join(files)}")
     floors = fetch.floor(name) if name in CATALOG else {}
     if vocabulary is None:
-        vocabulary = Vocabulary.from_counts(count_words(read_lines(files["train"])))
+        vocabulary = Vocabulary.from_counts(count_words(read_words(files["train"])))
     return TextDataset(
         name=name,
         vocabulary=vocabulary,
-        splits={split: encode(read_lines(files[split]), vocabulary) for split in splits},
+        splits={split: load_encoded(files[split], vocabulary) for split in splits},
         floor_nats={split: floors[split]["floor_nats"] for split in splits if split in floors},
     )
 
@@ -45,7 +52,7 @@ def load(name: str, *, splits: Sequence[str] = SPLITS, vocabulary: Vocabulary | 
 def split_files(name: str) -> dict[str, Path]:
     """Where the splits of a dataset lie, after it was fetched if need be."""
     folder = Path(name)
-    if name not in CATALOG and folder.is_dir():
+    if _is_folder(name):
         files = {split: folder / f"{split}.txt" for split in SPLITS}
         for path in files.values():
             if not path.is_file():
@@ -53,12 +60,23 @@ def split_files(name: str) -> dict[str, Path]:
                     f"{folder} is not a dataset: it holds no {path.name}; needed are train, valid and test.txt"
                 )
         return files
+    if name not in CATALOG and len(folder.parts) != 1:
+        raise MemlmError(f"no folder {name}: a dataset is a name of `memlm data list` or a folder that is there")
     dataset = lookup(name)
     if not dataset.split_files:
         raise MemlmError(f"{name} can't be trained on as it is: {dataset.split_rule}; try ptb or stories")
     return fetch.split_files(name)
 
 
+def full_name(name: str) -> str:
+    """The name, of a folder its whole path: a run must find its text from wherever it is used."""
+    return str(Path(name).resolve()) if _is_folder(name) else name
+
+
+def _is_folder(name: str) -> bool:
+    return name not in CATALOG and Path(name).is_dir()
+
+
 def data_sha256(text: EncodedText) -> str:
     """Hash of a split's ids: two scores can be compared only if it is the same."""
-    return hashlib.sha256(text.tokens.tobytes()).hexdigest()
+    return hashlib.sha256(text.tokens.data).hexdigest()

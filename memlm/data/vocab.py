@@ -2,7 +2,8 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
 from pathlib import Path
 
 from memlm.errors import MemlmError
@@ -36,10 +37,9 @@ class Vocabulary:
         counts.setdefault(UNK, 0)
         return cls(sorted(counts, key=lambda word: (-counts[word], word)))
 
-    def encode(self, words: Iterable[str]) -> list[int]:
-        """Ids of the words, that of `<unk>` for those not known."""
-        get, unk = self._ids.get, self.unk
-        return [get(word, unk) for word in words]
+    def ids(self, words: Iterable[str]) -> Iterator[int]:
+        """Ids of the words, -1 for those not known."""
+        return map(self._ids.get, words, repeat(-1))
 
     @property
     def sha256(self) -> str:

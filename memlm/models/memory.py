@@ -101,7 +101,7 @@ class _HopStack(torch.autograd.Function):
         grads = []
         for k in reversed(range(K)):
             matched, read = (hops.memories[i] for i in hops.pairs[k])
-            grad_z = grad.clone() if k == K - 1 else grad  # autograd's own must stay as it is
+            grad_z = _own(grad) if k == K - 1 else grad
             grad_z[..., hops.linear :].mul_(states[k + 1][..., hops.linear :] > 0)
             grad_p = read.match(grad_z)
             grad_scores = torch._softmax_backward_data(grad_p, weights[k], -1, grad_p.dtype)
@@ -117,6 +117,11 @@ class _HopStack(torch.autograd.Function):
         if hops.transition is not None:
             of_tensors.append(_rows(grads).t() @ _rows(list(reversed(states[:K]))))
         return None, grad, *of_tensors
+
+
+def _own(grad: Tensor) -> Tensor:
+    """A contiguous copy: autograd's own gradient must stay as it is, and may lie in any way."""
+    return grad.clone(memory_format=torch.contiguous_format)
 
 
 def _rows(parts: Sequence[Tensor]) -> Tensor:

@@ -1,0 +1,88 @@
+"""Encoded texts, made once and mapped from `encoded/` in the data folder.
+
+A file is named by what it was made of: the text, the vocabulary and the format. So none goes stale, and any may be
+deleted at any time. It holds two int64, the number of tokens and that of unknown words, and the tokens as int32.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from memlm.data.corpus import EncodedText, encode_blocks, join, opened, read_words
+from memlm.data.fetch import data_root
+from memlm.data.vocab import Vocabulary
+from memlm.errors import MemlmError
+
+FORMAT = 1  # goes up when the files or the rules of splitting change
+HEADER, TOKEN = np.dtype(np.int64), np.dtype(np.int32)
+HEADER_SIZE = 2 * HEADER.itemsize
+WORTH_KEEPING = 1 << 20  # bytes of text; a smaller one is encoded faster than anyone would notice
+
+
+def load_encoded(path: Path, vocabulary: Vocabulary) -> EncodedText:
+    """A text file's tokens, read-only, mapped from the data folder; those of a small file, or where it can't be
+    written, in memory.
+
+    Raises MemlmError for a file that is missing, empty, not UTF-8 or changing.
+    """
+    with opened(path) as file:
+        small = os.fstat(file.fileno()).st_size < WORTH_KEEPING
+    return _in_memory(path, vocabulary) if small else _kept(path, vocabulary)
+
+
+def _kept(path: Path, vocabulary: Vocabulary) -> EncodedText:
+    text = _sha256(path)
+    key = hashlib.sha256(f"{FORMAT} {text} {vocabulary.sha256}".encode()).hexdigest()
+    place = data_root() / "encoded" / f"{key}.tokens"
+    if found := _mapped(place):
+        return found
+    with suppress(OSError):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(prefix=".memlm-", suffix=".partial", dir=place.parent) as scratch:
+            new = Path(scratch) / place.name
+            _write(new, encode_blocks(read_words(path), vocabulary))
+            if _sha256(path) != text:
+                raise MemlmError(f"{path} changed while it was read: try again")
+            new.replace(place)
+        if found := _mapped(place):
+            return found
+    return _in_memory(path, vocabulary)
+
+
+def _in_memory(path: Path, vocabulary: Vocabulary) -> EncodedText:
+    made = join(encode_blocks(read_words(path), vocabulary))
+    made.tokens.flags.writeable = False
+    return made
+
+
+def _mapped(place: Path) -> EncodedText | None:
+    """What the file holds; None if there is none, or not a whole one."""
+    with suppress(OSError, ValueError), place.open("rb") as file:
+        count, oov = np.frombuffer(file.read(HEADER_SIZE), HEADER).tolist()
+        if count > 0 and os.fstat(file.fileno()).st_size == HEADER_SIZE + count * TOKEN.itemsize:
+            return EncodedText(tokens=np.memmap(file, TOKEN, "r", HEADER_SIZE, (count,)), oov=oov)
+    return None
+
+
+def _write(path: Path, pieces: Iterable[EncodedText]) -> None:
+    count = oov = 0
+    with path.open("wb") as file:
+        file.write(bytes(HEADER_SIZE))
+        for piece in pieces:
+            file.write(piece.tokens.data)
+            count += len(piece.tokens)
+            oov += piece.oov
+        file.seek(0)
+        file.write(np.array([count, oov], HEADER).data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sha256(path: Path) -> str:
+    with opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

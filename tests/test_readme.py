@@ -1,0 +1,64 @@
+"""The README's commands exist and run: on a small corpus in place of PTB, with fewer steps."""
+
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+import memlm as package
+from tests.conftest import REPOSITORY
+
+README = (REPOSITORY / "README.md").read_text()
+QUICK = ("--max-steps", "3", "--memory-size", "8", "--units", "6")
+
+
+def blocks() -> list[str]:
+    """The lines of the indented blocks, without their comments."""
+    return [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ")]
+
+
+def test_the_commands_run_in_their_order(
+    memlm: Callable[..., Result], corpus: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+):
+    corpus.rename(tmp_path / "ptb")  # what the README calls ptb is a folder of this name here
+    monkeypatch.setattr("memlm.data.dataset.CATALOG", {})
+    commands = [line for line in blocks() if line.startswith("memlm ")]
+    assert [line.split()[1] for line in commands] == ["train", "train", "eval", "compare"]
+    for line in commands:
+        words = shlex.split(line)[1:]
+        if words[0] == "train":
+            words += QUICK if "lstm" not in words else ("--max-steps", "3")
+        words = [word.replace("memn2n-6x100", "memn2n-6x8") for word in words]
+        result = memlm(*words)
+        assert result.exit_code == 0, (line, result.output)
+
+
+def test_the_targets_of_make_exist():
+    makefile = (REPOSITORY / "Makefile").read_text()
+    for target in re.findall(r"make (\w+)", README):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_what_it_names_is_there(memlm: Callable[..., Result]):
+    recipes = memlm("recipes").output
+    for name in re.findall(r"--recipe ([\w-]+)", README):
+        assert name in recipes
+    options = memlm("train", "--help").output + memlm("eval", "--help").output
+    for option in re.findall(r"`(--[a-z-]+)", README):
+        assert option in options, option
+    tree = README.split("## What is where")[1].split("A run folder")[0]
+    modules = {path.stem for path in (REPOSITORY / "memlm").rglob("*.py")} | {"safetensors"}
+    for name in re.findall(r"(\w+)\.py", tree.replace("oracle_*.py", "")):
+        assert name in modules, name
+
+
+def test_the_python_lines_run(memlm: Callable[..., Result], corpus: Path):
+    run = Path("runs/ptb-memn2n-6x100")
+    assert memlm("train", "--dataset", corpus, *QUICK, "--run-dir", run).exit_code == 0
+    code = README.split("```python")[1].split("```")[0]
+    scope: dict[str, object] = {}
+    exec(code, scope)
+    assert isinstance(scope["after"], package.NextWord)
