@@ -184,7 +184,7 @@ class TrainConfig(Settings):
     seed: int = setting(1, "seed of the initial weights, the sampling and the dropout", low=0, below=2**63)
     precision: str = setting(
         "auto",
-        "of the output layer's products in training; auto: bfloat16 where the device has it. Evaluation is in float32",
+        "of the output layer's products in training; auto: bfloat16 on CUDA and AMX. Evaluation is in float32",
         choices=("auto", "float32", "bfloat16"),
     )
     device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=DEVICES)

@@ -17,7 +17,7 @@ from memlm.data.corpus import Tokens
 from memlm.errors import MemlmError
 from memlm.models import LanguageModel, State
 
-TARGETS_AT_ONCE = 256
+TARGETS_AT_ONCE = 512
 CHUNK_LENGTH = 32  # of a memory model: long enough to share words, short enough to waste little on the skew
 FACEBOOK_BATCH = 128  # [C] rounds the number of scored targets up to whole batches of this size
 

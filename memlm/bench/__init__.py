@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -76,7 +77,7 @@ def _comparisons(tokens: Tokens, place: torch.device) -> dict[str, Case]:
     return {
         "per_window_train": cases.per_window_step(MODEL, exact, *rest),
         "train_float32": cases.training_step(MODEL, exact, *rest),
-        **{f"train_bfloat16_{n}": cases.training_step(MODEL, replace(low, batch_size=n), *rest) for n in BATCH_SIZES},
+        **{f"train_bfloat16_{n}": cases.training_step(MODEL, _larger(low, n), *rest) for n in BATCH_SIZES},
         "floor_float32": cases.floor(TRAIN.batch_size, MODEL.units, VOCABULARY, place),
         "floor_float32_torch_mm": cases.floor(TRAIN.batch_size, MODEL.units, VOCABULARY, place, onednn=False),
         "per_window_eval": cases.per_window_evaluation(MODEL, tokens, VOCABULARY, TRAIN.batch_size, place),
@@ -84,6 +85,11 @@ def _comparisons(tokens: Tokens, place: torch.device) -> dict[str, Case]:
         "plain_lstm_train": cases.plain_lstm_step(lstm_model, lstm_train, *rest),
         "lstm_train": cases.training_step(lstm_model, lstm_train, *rest),
     }
+
+
+def _larger(train: TrainConfig, batch_size: int) -> TrainConfig:
+    """As many places in the text a step as before, with longer chunks: a larger batch shares more words."""
+    return replace(train, batch_size=batch_size, chunk_length=train.chunk_length * batch_size // train.batch_size)
 
 
 def _scaling(tokens: Tokens, place: torch.device) -> dict[str, Case]:
@@ -97,8 +103,7 @@ def _scaling(tokens: Tokens, place: torch.device) -> dict[str, Case]:
     for size in SCALES["vocabulary"]:
         found[f"vocabulary={size}"] = cases.training_step(MODEL, TRAIN, tokens, size, place)
     for size in SCALES["batch_size"]:
-        train = replace(TRAIN, batch_size=size)
-        found[f"batch_size={size}"] = cases.training_step(MODEL, train, tokens, VOCABULARY, place)
+        found[f"batch_size={size}"] = cases.training_step(MODEL, _larger(TRAIN, size), tokens, VOCABULARY, place)
     return found
 
 
@@ -142,4 +147,13 @@ def train_and_weigh(steps: int = 200) -> float:
     for span in plan_epoch(TRAIN, len(tokens), 0)[:steps]:
         training.step(gather(tokens, span, training.model.context_size))
     token_nats(training.model, tokens[:EVALUATED])
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # Linux counts in kB
+    return _peak_mb()
+
+
+def _peak_mb() -> float:
+    """Peak memory of this process. Linux hands ru_maxrss on from the process that started it: /proc does not."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM")) / 1024
+    except (OSError, StopIteration):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1 << 20 if sys.platform == "darwin" else 1 << 10)

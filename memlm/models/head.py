@@ -8,6 +8,8 @@ from torch import Tensor, nn
 
 from memlm.models.products import product
 
+BLOCK = 128  # rows at a time: their logits stay in the cache, and the memory of one block serves the next
+
 
 def output_weight(vocabulary_size: int, units: int) -> nn.Parameter:
     """An empty (V, D) weight that lies in memory as (D, V): its gradient, h^T g, then comes out in the same layout."""
@@ -38,7 +40,8 @@ class SoftmaxHead(nn.Module):
         """-log p of each target: (R, D), (R,) -> (R,); differentiable."""
         if torch.is_grad_enabled():
             return nn.functional.cross_entropy(self.logits(hidden), targets, reduction="none")
-        return _softmax_nats(self.logits(hidden), targets)[1]
+        blocks = zip(torch.split(hidden, BLOCK), torch.split(targets, BLOCK), strict=True)
+        return torch.cat([_softmax_nats(self.logits(rows), of)[1] for rows, of in blocks])
 
     @torch.no_grad()
     def backward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -51,6 +54,11 @@ class SoftmaxHead(nn.Module):
             rows, weight = hidden.bfloat16(), self.weight.bfloat16()
         else:
             rows, weight = hidden, self.weight
+        blocks = zip(torch.split(rows, BLOCK), torch.split(targets, BLOCK), strict=True)
+        nats, grads = zip(*(self._backward_block(block, of, weight) for block, of in blocks), strict=True)
+        return torch.cat(nats), torch.cat(grads).to(hidden.dtype)
+
+    def _backward_block(self, rows: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
         logits = product(rows, weight.t())
         if self.bias is not None:
             logits.add_(self.bias)
@@ -59,7 +67,7 @@ class SoftmaxHead(nn.Module):
         if self.bias is not None:
             _accumulate(self.bias, grad.sum(dim=0, dtype=self.bias.dtype))
         _accumulate(self.weight, self._weight_gradient(grad, rows).to(self.weight.dtype))
-        return nats, product(grad, weight).to(hidden.dtype)
+        return nats, product(grad, weight)
 
     def _weight_gradient(self, grad: Tensor, rows: Tensor) -> Tensor:
         """g^T h (V, D), computed in the layout of the weight."""
@@ -82,4 +90,7 @@ def _softmax_nats(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _accumulate(parameter: nn.Parameter, grad: Tensor) -> None:
-    parameter.grad = grad if parameter.grad is None else parameter.grad + grad
+    if parameter.grad is None:
+        parameter.grad = grad
+    else:
+        parameter.grad += grad
