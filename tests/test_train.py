@@ -72,6 +72,18 @@ def without_times(run: RunFolder) -> list[dict[str, Any]]:
     ]
 
 
+def go_on_and_end_like(
+    straight: Training, run: RunFolder, broken: RunFolder, config: Config, data: TextDataset
+) -> None:
+    """Resume the broken run; its figures and weights must be those of the run that was never stopped, to the bit."""
+    resumed = reopen(config, data)
+    resumed.load(broken)
+    assert run_fit(resumed, broken, data) == "epochs"
+    assert without_times(broken) == without_times(run)
+    for ours, theirs in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 @pytest.fixture
 def data(corpus: Path) -> TextDataset:
     return dataset.load(str(corpus))
@@ -88,13 +100,7 @@ def test_a_stopped_run_goes_on_exactly_where_it_was(
     stopped, broken = start(config, data, tmp_path / "broken")
     assert run_fit(stopped, broken, data, after_calls(stop_after)) == "stopped"
     torch.manual_seed(99)  # another process has other random numbers
-    resumed = reopen(config, data)
-    resumed.load(broken)
-    assert run_fit(resumed, broken, data) == "epochs"
-
-    assert without_times(broken) == without_times(run)
-    for ours, theirs in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    go_on_and_end_like(straight, run, broken, config, data)
 
 
 @pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
@@ -108,13 +114,7 @@ def test_a_limit_of_steps_can_be_raised_within_an_epoch(config: Config, limit: i
     assert run_fit(first, broken, data) == "max_steps"
     assert first.progress.step == limit
     assert broken.metrics()[-1]["step"] == limit  # what there is was validated
-    resumed = reopen(config, data)
-    resumed.load(broken)
-    assert run_fit(resumed, broken, data) == "epochs"
-
-    assert without_times(broken) == without_times(run)
-    for ours, theirs in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
-        assert torch.equal(ours, theirs)
+    go_on_and_end_like(straight, run, broken, config, data)
 
 
 @pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
