@@ -1,11 +1,12 @@
 """`memlm bench`."""
 
-import json
 from pathlib import Path
 from typing import Any
 
 import click
 
+from memlm import jsontext
+from memlm.cli import tables
 from memlm.config import DEVICES
 
 
@@ -23,16 +24,36 @@ def command(rounds: int, device: str, as_json: bool, plot: Path | None) -> None:
     from rich.progress import Progress
 
     from memlm import bench
-    from memlm.bench import show
+    from memlm.bench import plot as picture
 
     if plot is not None:
-        show.check_plot_file(plot)
+        picture.check_plot_file(plot)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measuring", total=bench.turns(rounds))
         result: dict[str, Any] = bench.run(rounds=rounds, device=device, tick=lambda: progress.advance(task))
     if plot is not None:
-        show.plot(result, plot)
+        picture.draw(result, plot)
     if as_json:
-        click.echo(json.dumps(result, indent=1))
+        click.echo(jsontext.dumps(result, indent=1))
     else:
-        show.table(result)
+        _print(result, bench.RATIOS)
+
+
+def _print(result: dict[str, Any], ratios: dict[str, tuple[str, str]]) -> None:
+    """The ratios beside their aims, the times they rest on, and how a step's time grows."""
+    from memlm.bench.plot import TITLES
+
+    environment = result["environment"]
+    click.echo(f"{environment['cpu']}, {environment['threads']} threads, torch {environment['torch']}")
+    rows = [(key, what, _with_unit(result[key], aim), aim) for key, (what, aim) in ratios.items()]
+    tables.show(("key", "what", "measured", "aim on 2 cores"), rows)
+    tables.show(("case", "ms"), [(name, f"{value:.2f}") for name, value in result["milliseconds"].items()])
+    for scale, points in result["scaling"].items():
+        shown = "   ".join(f"{point['value']:,}: {point['milliseconds']:.1f}" for point in points)
+        click.echo(f"ms a step by {TITLES[scale]}:  {shown}")
+
+
+def _with_unit(value: float, aim: str) -> str:
+    if aim.endswith("%"):
+        return f"{100 * value:.0f} %"
+    return f"{value:.2f} x" if aim.endswith("x") else f"{value:.0f}"

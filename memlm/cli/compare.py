@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from memlm import jsontext
+from memlm.cli import tables
 from memlm.config import PROTOCOLS
 
 
@@ -28,22 +29,23 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool) -> None:
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
     from memlm.report import duration
 
-    title = f"{rows[0]['dataset']}, protocol {rows[0]['protocol']}"
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    table.add_column("run", no_wrap=True)
-    table.add_column("model", no_wrap=True)
-    for name in ("parameters", "valid ppl", "test ppl", "epochs", "time"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in rows:
-        figures = [f"{row['valid_perplexity']:.2f}", f"{row['test_perplexity']:.2f}", str(row["epochs"])]
-        table.add_row(row["run"], row["model"], f"{row['parameters']:,}", *figures, duration(row["seconds"]))
+    columns = ("run", "model", "parameters", "valid ppl", "test ppl", "epochs", "time")
+    cells: list[tuple[object, ...]] = [
+        (
+            row["run"],
+            row["model"],
+            row["parameters"],
+            f"{row['valid_perplexity']:.2f}",
+            f"{row['test_perplexity']:.2f}",
+            row["epochs"],
+            duration(row["seconds"]),
+        )
+        for row in rows
+    ]
     if rows[0]["valid_floor"] is not None:
-        table.add_row("", "entropy floor", "", f"{rows[0]['valid_floor']:.2f}", f"{rows[0]['test_floor']:.2f}", "", "")
-    console = Console()
-    console.print(table, width=None if console.is_terminal else 160)
+        cells.append(
+            ("", "entropy floor", "", f"{rows[0]['valid_floor']:.2f}", f"{rows[0]['test_floor']:.2f}", "", "")
+        )
+    tables.show(columns, cells, title=f"{rows[0]['dataset']}, protocol {rows[0]['protocol']}")

@@ -2,13 +2,13 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
+from memlm.cli import tables
 from memlm.data.catalog import CATALOG, DataFile, Dataset, lookup
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -40,7 +40,7 @@ def list_(as_json: bool) -> None:
         (entry["name"], entry["title"], entry["licence"], "there" if entry["present"] else "not there")
         for entry in entries
     ]
-    _table(("name", "what", "licence", f"in {root}"), rows)
+    tables.show(("name", "what", "licence", f"in {root}"), rows)
 
 
 @command.command("get")
@@ -94,7 +94,7 @@ def info(name: str, as_json: bool) -> None:
         click.echo(f"{label:<8} {text}")
     if splits:
         columns = [key for key in splits[0] if any(split[key] is not None for split in splits)]
-        _table([key.replace("_", " ") for key in columns], [[split[key] for key in columns] for split in splits])
+        tables.show([key.replace("_", " ") for key in columns], [[split[key] for key in columns] for split in splits])
 
 
 @command.command("verify")
@@ -115,7 +115,7 @@ def verify(name: str, as_json: bool) -> None:
             (result.path, result.size, (result.sha256 or "")[:12], result.tokens, result.problem or "ok")
             for result in results
         ]
-        _table(("file", "bytes", "sha256", "tokens", "verdict"), rows)
+        tables.show(("file", "bytes", "sha256", "tokens", "verdict"), rows)
     for result in bad:
         click.echo(f"Error: {place / result.path} {result.problem}", err=True)
     if bad:
@@ -154,31 +154,3 @@ def _splits(dataset: Dataset, place: Path) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def _table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """A table on standard output: numbers to the right; wide enough for a pipe that no path is cut."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = 200
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    numeric = [any(isinstance(row[i], int | float) for row in rows) for i in range(len(columns))]
-    for column, right in zip(columns, numeric, strict=True):
-        table.add_column(column, justify="right" if right else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*map(_cell, row))
-    console.print(table)
-
-
-def _cell(value: object) -> str:
-    from rich.markup import escape
-
-    if value is None:
-        return "-"
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    return f"{value:,}" if isinstance(value, int) else escape(str(value))

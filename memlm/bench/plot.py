@@ -1,9 +1,8 @@
-"""The figures of `memlm bench` as a table and as a picture."""
+"""The figures of `memlm bench` as a picture."""
 
 from pathlib import Path
 from typing import Any
 
-from memlm.bench import RATIOS
 from memlm.errors import MemlmError
 
 PLOT_TYPES = (".png", ".svg", ".pdf")
@@ -15,36 +14,6 @@ TITLES = {
 }
 
 
-def table(result: dict[str, Any]) -> None:
-    """Print the ratios beside their aims, the times they rest on, and how a step's time grows."""
-    from rich import box
-    from rich.console import Console
-    from rich.table import Table
-
-    console = Console()
-    environment = result["environment"]
-    console.print(
-        f"{environment['cpu']}, {environment['threads']} threads, torch {environment['torch']}", highlight=False
-    )
-    ratios = Table("key", "what", "measured", "aim on 2 cores", box=box.SIMPLE_HEAD)
-    for key, (what, aim) in RATIOS.items():
-        ratios.add_row(key, what, _with_unit(result[key], aim), aim)
-    console.print(ratios)
-    times = Table("case", "ms", box=box.SIMPLE_HEAD)
-    for name, value in result["milliseconds"].items():
-        times.add_row(name, f"{value:.2f}")
-    console.print(times)
-    for scale, points in result["scaling"].items():
-        shown = "   ".join(f"{point['value']:,}: {point['milliseconds']:.1f}" for point in points)
-        console.print(f"ms a step by {TITLES[scale]}:  {shown}", highlight=False)
-
-
-def _with_unit(value: float, aim: str) -> str:
-    if aim.endswith("%"):
-        return f"{100 * value:.0f} %"
-    return f"{value:.2f} x" if aim.endswith("x") else f"{value:.0f}"
-
-
 def check_plot_file(path: Path) -> None:
     """Refuse, before the work, a picture that can't be drawn or put there."""
     if path.suffix not in PLOT_TYPES:
@@ -53,7 +22,7 @@ def check_plot_file(path: Path) -> None:
         raise MemlmError(f"can't draw {path}: there is no folder {path.parent}")
 
 
-def plot(result: dict[str, Any], path: Path) -> None:
+def draw(result: dict[str, Any], path: Path) -> None:
     """Draw the time a target, by formulation and batch size, and how a step's time grows with each size."""
     from matplotlib.figure import Figure
 
