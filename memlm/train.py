@@ -178,13 +178,11 @@ def train_epoch(
             observer.step(progress, recent, len(plan))
 
     for span in plan[progress.totals.steps :]:
-        if stop():
+        if stop() or finished(progress, config):
             break
         training.step(gather(tokens, span, training.model.context_size))
         if progress.step % LOG_EVERY == 0:
             log()
-        if progress.step == config.max_steps:
-            break
     log()
     return progress.totals.steps == len(plan)
 
@@ -225,15 +223,19 @@ def fit(
     curves = Curves(run.path, from_step=progress.step + 1 if progress.step else 0)
     try:
         run.write_metrics(progress.history)
-        while not finished(progress, config):
+        while progress.totals.steps or not finished(progress, config):
             whole = train_epoch(training, train_tokens, observer, curves, stop)
             if not whole:
                 training.save(run)
                 if not finished(progress, config):
                     return "stopped"
-            metrics = _end_epoch(training, valid_tokens, run, curves)
+            metrics = _end_epoch(training, valid_tokens, run)
             observer.epoch(metrics, best=progress.best_epoch == progress.epoch)
             if whole:
+                curves.add(
+                    "epoch", {name: metrics[name] for name in metrics.keys() - {"epoch", "step"}}, progress.epoch
+                )
+                curves.flush()
                 training.save(run)
             run.write_metrics(progress.history)
         return finished(progress, config)
@@ -241,7 +243,7 @@ def fit(
         curves.close()
 
 
-def _end_epoch(training: Training, valid_tokens: Tokens, run: RunFolder, curves: Curves) -> dict[str, Any]:
+def _end_epoch(training: Training, valid_tokens: Tokens, run: RunFolder) -> dict[str, Any]:
     progress, totals = training.progress, training.progress.totals
     began = time.perf_counter()
     score = evaluate(training.model, valid_tokens)
@@ -265,9 +267,6 @@ def _end_epoch(training: Training, valid_tokens: Tokens, run: RunFolder, curves:
     progress.history.append(metrics)
     progress.totals = Totals()
     progress.annealing.epoch_ended(progress.epoch, score.nats_per_token)
-    points = {name: value for name, value in metrics.items() if name not in ("epoch", "step")}
-    curves.add("epoch", points, progress.epoch)
-    curves.flush()
     if progress.best_cost is None or score.nats_per_token < progress.best_cost:
         progress.best_cost, progress.best_epoch = score.nats_per_token, progress.epoch
         meta = {"epoch": progress.epoch, "step": progress.step, "valid_perplexity": score.perplexity}

@@ -113,7 +113,14 @@ def test_a_limit_of_steps_can_be_raised_within_an_epoch(config: Config, limit: i
     first, broken = start(limited, data, tmp_path / "broken")
     assert run_fit(first, broken, data) == "max_steps"
     assert first.progress.step == limit
-    assert broken.metrics()[-1]["step"] == limit  # what there is was validated
+    lines = broken.metrics()
+    assert lines[-1]["step"] == limit  # what there is was validated
+    again = reopen(limited, data)
+    again.load(broken)
+    assert run_fit(again, broken, data) == "max_steps"  # as after a crash at the very end
+    assert without_times(broken)[-1] == {
+        k: v for k, v in lines[-1].items() if k not in ("seconds", "tokens_per_second")
+    }
     go_on_and_end_like(straight, run, broken, config, data)
 
 
