@@ -19,7 +19,7 @@ from memlm.models import LanguageModel, State
 
 TARGETS_AT_ONCE = 512
 CHUNK_LENGTH = 32  # of a memory model: long enough to share words, short enough to waste little on the skew
-FACEBOOK_BATCH = 128  # [C] rounds the number of scored targets up to whole batches of this size
+FACEBOOK_BATCH = 128  # the reference code rounds the number of scored targets up to whole batches of this size
 
 TokenNats = npt.NDArray[np.float64]
 
@@ -93,7 +93,7 @@ def check_protocol(protocol: str, *, tokens: int, memory_size: int | None) -> No
 def total(nats: TokenNats, *, protocol: str = "exact", memory_size: int | None = None) -> Score:
     """Sum per-token nats (T,) by a protocol: each token once (`exact`), or as the reference code (`facebook`).
 
-    [C] never scores the first memory_size + 1 tokens, goes on from there again to fill the last of
+    That never scores the first memory_size + 1 tokens, goes on from there again to fill the last of
     ceil(T / 128) batches, and so counts some tokens twice.
     """
     check_protocol(protocol, tokens=len(nats), memory_size=memory_size)

@@ -1,4 +1,7 @@
-"""Plain SGD on a summed loss with a global clip, and the annealing of its rate. Both can be checkpointed."""
+"""Plain SGD on a summed loss with a global clip, and the annealing of its rate.
+
+[C] is the reference code of Sukhbaatar et al. 2015, https://github.com/facebookarchive/MemNN.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -70,7 +70,7 @@ def info(name: str, as_json: bool) -> None:
 
     dataset = lookup(name)
     there = fetch.present(name) or dataset.generated  # what memlm makes itself is made now
-    place = (fetch.ensure(name) if there else fetch.data_root() / name).absolute()
+    place = (fetch.get(name) if there else fetch.data_root() / name).absolute()
     splits = _splits(dataset, place) if there else []
     keys = ("name", "title", "about", "licence", "homepage", "mirrors", "split_rule")
     facts: dict[str, Any] = {

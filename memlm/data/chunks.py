@@ -57,7 +57,7 @@ def random_chunks(total: int, length: int, rows: int, rng: np.random.Generator) 
 
 
 def random_windows(total: int, batch_size: int, rng: np.random.Generator) -> Iterator[Span]:
-    """ceil(total / batch_size) steps of positions drawn independently with replacement, as [C] does."""
+    """ceil(total / batch_size) steps of positions drawn independently with replacement, as the reference code does."""
     for _ in range(-(-total // batch_size)):
         yield Span(rng.integers(total, size=batch_size), 1)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from memlm.data import fetch
-from memlm.data.catalog import CATALOG, SPLITS, lookup
+from memlm.data.catalog import CATALOG, SPLITS
 from memlm.data.corpus import EncodedText, count_words, read_words
 from memlm.data.encoded import load_encoded
 from memlm.data.vocab import Vocabulary
@@ -38,7 +38,7 @@ def load(name: str, *, splits: Sequence[str] = SPLITS, vocabulary: Vocabulary | 
     for split in splits:
         if split not in files:
             raise MemlmError(f"{name} has no split {split!r}: it has {', '.join(files)}")
-    floors = fetch.floor(name) if name in CATALOG else {}
+    floors = fetch.floor(name, splits) if name in CATALOG else {}
     if vocabulary is None:
         vocabulary = Vocabulary.from_counts(count_words(read_words(files["train"])))
     return TextDataset(
@@ -62,9 +62,6 @@ def split_files(name: str) -> dict[str, Path]:
         return files
     if name not in CATALOG and len(folder.parts) != 1:
         raise MemlmError(f"no folder {name}: a dataset is a name of `memlm data list` or a folder that is there")
-    dataset = lookup(name)
-    if not dataset.split_files:
-        raise MemlmError(f"{name} can't be trained on as it is: {dataset.split_rule}; try ptb or stories")
     return fetch.split_files(name)
 
 

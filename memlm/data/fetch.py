@@ -7,7 +7,7 @@ place, and one rename moves it there. What lies there already is never written o
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from memlm.data import stories
-from memlm.data.catalog import is_archive, lookup
+from memlm.data.catalog import SPLITS, is_archive, lookup
 from memlm.data.check import CHUNK, FileResult, check_folder, settle, snapshot, write_manifest
 from memlm.data.gather import Stage, few, from_archive, from_path, generate, save
 from memlm.data.unpack import ARCHIVE_LIMIT
@@ -74,11 +74,6 @@ def get(name: str, *, source: str | None = None, say: Callable[[str], None] = la
     return place
 
 
-def ensure(name: str) -> Path:
-    """The dataset's folder, got first if it is not there. Raises MemlmError."""
-    return get(name)
-
-
 @_disk_errors()
 def verify(name: str) -> list[FileResult]:
     """Every file read whole: sha256 and counts against the catalogue. Raises MemlmError if nothing is there."""
@@ -94,19 +89,22 @@ def split_files(name: str) -> dict[str, Path]:
     """
     files = lookup(name).split_files
     if not files:
-        raise MemlmError(f"{name} has no train, valid and test files: {lookup(name).split_rule}")
-    place = ensure(name)
+        raise MemlmError(f"{name} can't be trained on as it is: {lookup(name).split_rule}; try ptb or stories")
+    place = get(name)
     return {split: place / file.path for split, file in files.items()}
 
 
-def floor(name: str) -> dict[str, dict[str, float]]:
-    """The exact entropy floor of a generated dataset: split -> floor_nats (total) and floor_perplexity.
+def floor(name: str, splits: Sequence[str] = SPLITS) -> dict[str, dict[str, float]]:
+    """The exact entropy floor of a generated dataset's splits: split -> floor_nats (total) and floor_perplexity.
 
     Computed from the text, which is got first if it is not there; empty where nobody knows the entropy.
     """
     floors: dict[str, dict[str, float]] = {}
-    for split, path in split_files(name).items() if lookup(name).generated else ():
-        text = path.read_text(encoding="utf-8")
+    if not lookup(name).generated:
+        return floors
+    files = split_files(name)
+    for split in splits:
+        text = files[split].read_text(encoding="utf-8")
         nats, tokens = stories.floor_nats(text.splitlines()), len(text.split()) + text.count("\n")
         floors[split] = {"floor_nats": nats, "floor_perplexity": math.exp(nats / tokens)}
     return floors
