@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test check bench format clean
+.PHONY: demo test soak check bench format clean
 
 demo: $(READY)  ## train MemN2N and the LSTM on the embedded sample, beside its known floor
 	$(BIN)/memlm data get stories
@@ -13,6 +13,9 @@ demo: $(READY)  ## train MemN2N and the LSTM on the embedded sample, beside its 
 
 test: check  ## every check of the project
 	$(BIN)/python -m pytest
+
+soak: $(READY)  ## the tests of trust in their long form; within 30 minutes
+	$(BIN)/python -m pytest --soak -m soak
 
 check: $(READY)  ## formatting, lint and types
 	$(BIN)/ruff format --check

@@ -16,6 +16,20 @@ from memlm.models import LanguageModel
 REPOSITORY = Path(__file__).parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="tests marked soak in their long form: `make soak`")
+
+
+@pytest.fixture
+def rounds(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
+    """A function that chooses between a short count, of `make test`, and a long one, of `make soak`."""
+
+    def choose(short: int, long: int) -> int:
+        return long if request.config.getoption("--soak") else short
+
+    return choose
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of the real datasets: MEMLM_TEST_DATA, or ../shared/datasets."""
