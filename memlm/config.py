@@ -25,12 +25,13 @@ def setting(
     help: str,
     *,
     low: float | None = None,
+    high: float | None = None,
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
 ) -> Any:
-    """A dataclass field with its help text and what it accepts: >= low, > above, < below, one of choices."""
-    limits = {"low": low, "above": above, "below": below, "choices": choices}
+    """A dataclass field with its help text and what it accepts: >= low, <= high, > above, < below, one of choices."""
+    limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices}
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
@@ -68,6 +69,8 @@ class Settings:
             raise unknown_name(field.name, value, limits["choices"])
         if limits["low"] is not None and value < limits["low"]:
             raise MemlmError(f"{field.name} is {value}; it must be at least {limits['low']}")
+        if limits["high"] is not None and value > limits["high"]:
+            raise MemlmError(f"{field.name} is {value}; it must be at most {limits['high']}")
         if limits["above"] is not None and value <= limits["above"]:
             raise MemlmError(f"{field.name} is {value}; it must be above {limits['above']}")
         if limits["below"] is not None and value >= limits["below"]:

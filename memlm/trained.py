@@ -1,7 +1,7 @@
 """A trained model, loaded from its run folder: evaluation, perplexity of a text, and the next word."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,17 @@ from memlm import checkpoint
 from memlm.config import Config
 from memlm.data import dataset
 from memlm.data.chunks import EMPTY
-from memlm.data.corpus import EncodedText, encode
+from memlm.data.corpus import EncodedText, Tokens, encode
 from memlm.data.dataset import TextDataset
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluate import TokenNats, check_protocol, perplexity, token_nats, total
+from memlm.generate import generate
 from memlm.models import LanguageModel, build
 from memlm.runlog import RunFolder
+from memlm.sampling import Sampling
+from memlm.scoring import ScoredSentence, score_lines
+from memlm.streams import ModelStream, Stream
 from memlm.train import choose_device
 
 
@@ -100,8 +104,7 @@ class TrainedModel:
     @torch.no_grad()
     def next_word(self, context: str) -> NextWord:
         """Distribution of the word after `context`; a context that ends with a line break is at a line's start."""
-        lines = [line.split() for line in context.split("\n")]
-        tokens = encode(lines, self.vocabulary).tokens[:-1]  # the last line goes on: no <eos> yet
+        tokens = self._context(context)
         N = self.model.memory_size
         seen = tokens if N is None else tokens[-N:]
         empty = 1 if N is None else N - len(seen)  # a model that carries state starts before the first word
@@ -116,6 +119,29 @@ class TrainedModel:
             attention = weights[:, 0, -1, empty:].double().cpu().numpy()
         probabilities = log_p[0].double().exp().cpu().numpy()
         return NextWord(words=self.vocabulary.words, probabilities=probabilities, memory=memory, attention=attention)
+
+    def score_lines(self, lines: Iterable[str], *, independent: bool = False) -> Iterator[ScoredSentence]:
+        """Each line scored word by word: given all the lines before it, or `independent` of them."""
+        if not independent:
+            yield from score_lines(self.stream(), self.vocabulary, lines)
+            return
+        for line in lines:
+            yield from score_lines(self.stream(), self.vocabulary, [line])
+
+    def generate(
+        self, prompt: str = "", sampling: Sampling | None = None, *, seed: int
+    ) -> Iterator[tuple[str, float]]:
+        """Words that go on from a prompt, as they are drawn, each with its log-probability; `<eos>` ends a line."""
+        tokens = self._context(prompt)
+        return generate(self.stream(), self.vocabulary, tokens, sampling or Sampling(), seed=seed)
+
+    def stream(self) -> Stream:
+        """The model at the start of a text."""
+        return ModelStream(self.model)
+
+    def _context(self, text: str) -> Tokens:
+        """A text that goes on: no `<eos>` after its last line."""
+        return encode([line.split() for line in text.split("\n")], self.vocabulary).tokens[:-1]
 
     def _encode(self, text: str) -> EncodedText:
         lines = text.removesuffix("\n").split("\n")

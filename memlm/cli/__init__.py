@@ -12,6 +12,8 @@ COMMANDS = {
     "data": "list, get, inspect and verify datasets",
     "train": "train a model, or go on with a run",
     "eval": "perplexity of a trained model on a split",
+    "score": "log-probability and rank of each word of a text",
+    "generate": "let a model write",
     "compare": "runs side by side in a table",
     "recipes": "list the named settings",
     "bench": "speed of this machine, against the per-window formulation",

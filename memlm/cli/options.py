@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from memlm.config import MODELS, Config, TrainConfig, field_types, read_toml
+from memlm.config import DEVICES, MODELS, Config, Settings, TrainConfig, field_types, read_toml
 from memlm.errors import MemlmError
 from memlm.recipes import DEFAULT_RECIPE, RECIPES, recipe
 
@@ -56,6 +56,36 @@ def _defaults(setting: str, owners: list[tuple[type, str]], defaults: Mapping[st
     if len(set(shown.values())) == 1:
         return f"default: {next(iter(shown.values()))}"
     return "default: " + "; ".join(f"{name}: {value}" for name, value in shown.items())
+
+
+def plain_options(kind: type[Settings]) -> Callable[[Command], Command]:
+    """Options for all settings of a class, with its own defaults."""
+
+    def add(command: Command) -> Command:
+        for field in reversed(dataclasses.fields(kind)):  # type: ignore[arg-type]
+            flag = "--" + field.name.replace("_", "-")
+            command = click.option(
+                f"{flag}/--no-{flag[2:]}" if isinstance(field.default, bool) else flag,
+                default=field.default,
+                show_default=True,
+                help=field.metadata["help"],
+            )(command)
+        return command
+
+    return add
+
+
+def checkpoint_option(command: Command) -> Command:
+    """--checkpoint: which state of a run."""
+    choices = click.Choice(["best", "last"])
+    return click.option("--checkpoint", type=choices, default="best", show_default=True, help="which state")(command)
+
+
+def device_option(command: Command) -> Command:
+    """--device: where to compute."""
+    return click.option(
+        "--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where to compute"
+    )(command)
 
 
 def resolve(

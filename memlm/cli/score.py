@@ -1,0 +1,82 @@
+"""`memlm score`."""
+
+import sys
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import click
+
+from memlm import jsontext
+from memlm.cli.options import checkpoint_option, device_option
+
+if TYPE_CHECKING:
+    from memlm.scoring import ScoredSentence, Sums
+
+
+@click.command("score")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
+@click.option("--independent", is_flag=True, help="score each line as if it were the first, not given those before it")
+@checkpoint_option
+@device_option
+@click.option("--json", "as_json", is_flag=True, help="JSON lines: objects of type token, sentence and total")
+def command(run: Path, file: Path, independent: bool, checkpoint: str, device: str, as_json: bool) -> None:
+    """Score each word of a text, a sentence a line; FILE is - or left out for standard input.
+
+    A line a token: the word, its natural log-probability, its rank among all words, and `oov` if the model does not
+    know it (it is then scored as <unk>). A line that starts with # sums up a sentence, the last one the text.
+    """
+    from memlm import scoring, trained
+
+    model = trained.load(run, checkpoint=checkpoint, device=device)
+    sums = scoring.Sums()
+    number = 0
+    with _source(file) as source:
+        lines = scoring.read_lines(source, "standard input" if str(file) == "-" else str(file))
+        for number, sentence in enumerate(model.score_lines(lines, independent=independent), start=1):
+            for line in _json_lines(number, sentence) if as_json else _lines(number, sentence):
+                click.echo(line)
+            sums.add(sentence.tokens)
+    if as_json:
+        click.echo(jsontext.dumps({"type": "total", "sentences": number} | _figures(sums)))
+    else:
+        click.echo(_summary(f"total of {number:,} sentences", sums))
+
+
+def _source(file: Path) -> AbstractContextManager[BinaryIO]:
+    from memlm.data.corpus import opened
+
+    return nullcontext(sys.stdin.buffer) if str(file) == "-" else opened(file)
+
+
+def _figures(sums: "Sums") -> dict[str, Any]:
+    known = sums.tokens - sums.oov
+    return {
+        "tokens": sums.tokens,
+        "oov": sums.oov,
+        "log_probability": sums.log_probability,
+        "perplexity": sums.perplexity,
+        "perplexity_without_oov": sums.perplexity_without_oov if known else None,
+    }
+
+
+def _json_lines(number: int, sentence: "ScoredSentence") -> Iterator[str]:
+    for token in sentence.tokens:
+        yield jsontext.dumps({"type": "token", "sentence": number} | asdict(token))
+    yield jsontext.dumps({"type": "sentence", "sentence": number} | _figures(sentence.sums))
+
+
+def _lines(number: int, sentence: "ScoredSentence") -> Iterator[str]:
+    for token in sentence.tokens:
+        flag = "\toov" if token.oov else ""
+        yield f"{token.word}\t{token.log_probability:.4f}\t{token.rank}{flag}"
+    yield _summary(f"sentence {number}", sentence.sums)
+
+
+def _summary(what: str, sums: "Sums") -> str:
+    said = f"# {what}: {sums.tokens:,} tokens, log-probability {sums.log_probability:.4f}"
+    said += f", perplexity {sums.perplexity:.2f}"
+    return f"{said}; {sums.oov} oov, without them {sums.perplexity_without_oov:.2f}" if sums.oov else said

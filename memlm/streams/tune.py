@@ -1,0 +1,118 @@
+"""The weights of the wrappers, chosen on the validation split alone.
+
+T tokens, K predictors.
+"""
+
+import math
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memlm.data.corpus import Tokens
+from memlm.evaluate import TokenNats
+from memlm.models import LanguageModel
+from memlm.streams.base import ModelStream, Stream, blocks, stream_nats
+from memlm.streams.cache import CacheWeights, Store, cache_probabilities, of_targets
+from memlm.streams.dynamic import DynamicStream, DynamicWeights
+from memlm.streams.mixture import fit_weights
+
+TUNING_TOKENS = 50_000  # of the validation split, from its start on
+WINDOWS = (250, 500, 1000, 2000)
+THETAS = (0.0, *(0.003 * math.sqrt(10) ** i for i in range(8)))  # hidden states differ in size from model to model
+AROUND = (0.42, 0.56, 0.75, 1.0, 1.33, 1.78, 2.37)  # finer steps around the best of THETAS
+RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+DECAYS = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
+
+Report = Callable[[str], object]
+
+
+def tune_dynamic(model: LanguageModel, rms: Sequence[Tensor], tokens: Tokens, report: Report) -> DynamicWeights:
+    """Learning rate, then decay, then the rate again with it: each climbs its scale as long as perplexity falls."""
+
+    def cost(lr: float, decay: float) -> float:
+        stream = DynamicStream(model, DynamicWeights(lr=lr, decay=decay), rms)
+        nats = float(np.concatenate(list(stream_nats(stream, tokens[:TUNING_TOKENS]))).mean())
+        shown = f"{math.exp(nats):.2f}" if nats < 700 else "too large"
+        report(f"dynamic evaluation, rate {lr:g}, decay {decay:g}: validation perplexity {shown}")
+        return nats if math.isfinite(nats) else math.inf
+
+    lr, least = climb(RATES, 3e-4, lambda value: cost(value, 0.0))
+    decay, _ = climb(DECAYS, 0.0, lambda value: cost(lr, value) if value else least)
+    if decay:
+        lr, _ = climb(RATES, lr, lambda value: cost(value, decay))
+    return DynamicWeights(lr=lr, decay=decay)
+
+
+def climb(scale: Sequence[float], start: float, cost: Callable[[float], float]) -> tuple[float, float]:
+    """From `start` along the scale to the first value whose neighbours cost no less: the value and its cost."""
+    costs: dict[int, float] = {}
+
+    def at(i: int) -> float:
+        if i not in costs:
+            costs[i] = cost(scale[i]) if 0 <= i < len(scale) else math.inf
+        return costs[i]
+
+    here = scale.index(start)
+    while True:
+        best = min((here, here - 1, here + 1), key=at)
+        if best == here:
+            return scale[here], at(here)
+        here = best
+
+
+def tune_cache(open_stream: Callable[[], ModelStream], tokens: Tokens, report: Report) -> CacheWeights:
+    """Window and theta from a grid, then theta between its steps; for each of them the weight that fits best."""
+    tokens = tokens[:TUNING_TOKENS]
+    coarse = [(window, theta) for window in WINDOWS for theta in THETAS]
+    window, theta, _ = _best_cache(open_stream(), tokens, coarse)
+    fine = [(window, theta * factor) for factor in (AROUND if theta else (1.0,))]
+    window, theta, weight = _best_cache(open_stream(), tokens, fine)
+    report(f"cache: window {window}, theta {theta:.4g}, weight {weight:.4g}")
+    return CacheWeights(window=window, theta=theta, weight=weight)
+
+
+def _best_cache(
+    stream: ModelStream, tokens: Tokens, settings: Sequence[tuple[int, float]]
+) -> tuple[int, float, float]:
+    """Window, theta and weight of the likeliest of the settings, from one pass over the tokens."""
+    of_model, of_caches = _cache_nats(stream, tokens, settings)
+    found = []
+    for (window, theta), nats in zip(settings, of_caches, strict=True):
+        weights = fit_weights([of_model, nats])
+        mixed = np.log(weights[0] * np.exp(-of_model) + weights[1] * np.exp(-nats))
+        found.append((-float(mixed.mean()), window, theta, float(weights[1])))
+    return min(found)[1:]
+
+
+@torch.no_grad()
+def _cache_nats(
+    stream: ModelStream, tokens: Tokens, settings: Sequence[tuple[int, float]]
+) -> tuple[TokenNats, list[TokenNats]]:
+    """-log p (T,) under the model, and under the cache alone with each (window, theta)."""
+    stores = {window: Store(window) for window, _ in settings}
+    of_model, of_caches = [], [[] for _ in settings]  # type: ignore[var-annotated]
+    for block in blocks(tokens, stream.device):
+        for hidden, part in stream.parts(block):
+            nats = stream.model.head.nats(hidden, part)
+            of_model.append(nats)
+            compared = {window: store.compare(hidden, part) for window, store in stores.items()}
+            for pieces, (window, theta) in zip(of_caches, settings, strict=True):
+                likeness, visible, known = compared[window]
+                p = of_targets(cache_probabilities(likeness, visible, theta), known, part)
+                pieces.append(torch.where(visible.any(dim=1), -p.log(), nats))
+    return _joined(of_model), [_joined(pieces) for pieces in of_caches]
+
+
+def _joined(pieces: Sequence[Tensor]) -> TokenNats:
+    return torch.cat(list(pieces)).double().cpu().numpy()
+
+
+def tune_mixture(streams: Sequence[Stream], tokens: Tokens, report: Report) -> tuple[float, ...]:
+    """The weights of K streams, the first one's first."""
+    tokens = tokens[:TUNING_TOKENS]
+    nats = [np.concatenate(list(stream_nats(stream, tokens))) for stream in streams]
+    weights = tuple(float(weight) for weight in fit_weights(nats))
+    report("mixture: weights " + ", ".join(f"{weight:.4g}" for weight in weights))
+    return weights

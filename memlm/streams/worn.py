@@ -1,0 +1,74 @@
+"""A model in its wrappers, mixed with others: from trained weights to one stream."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from torch import Tensor
+
+from memlm.data.corpus import Tokens
+from memlm.models import LanguageModel
+from memlm.streams.base import ModelStream, Stream
+from memlm.streams.cache import CacheStream, CacheWeights
+from memlm.streams.dynamic import DynamicStream, DynamicWeights
+from memlm.streams.mixture import MixtureStream
+from memlm.streams.tune import Report, tune_cache, tune_dynamic, tune_mixture
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrappers:
+    """What a model wears, with the weights; `mix` holds those of the mixture, the model's own first."""
+
+    cache: CacheWeights | None = None
+    dynamic: DynamicWeights | None = None
+    mix: tuple[float, ...] = ()
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Wrappers":
+        """Inverse of dataclasses.asdict."""
+        cache, dynamic = values["cache"], values["dynamic"]
+        return cls(
+            cache=None if cache is None else CacheWeights(**cache),
+            dynamic=None if dynamic is None else DynamicWeights(**dynamic),
+            mix=tuple(values["mix"]),
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worn:
+    """A model, what it wears, and the models that it is mixed with (which wear nothing)."""
+
+    model: LanguageModel
+    others: Sequence[LanguageModel] = ()
+    wrappers: Wrappers = field(default_factory=Wrappers)
+    rms: Sequence[Tensor] = ()  # of the model's gradients in training: for dynamic evaluation
+
+    def stream(self) -> Stream:
+        """A stream at the start of a text."""
+        own = CacheStream(self.inner(), self.wrappers.cache) if self.wrappers.cache else self.inner()
+        if not self.wrappers.mix:
+            return own
+        return MixtureStream([own, *map(ModelStream, self.others)], self.wrappers.mix)
+
+    def inner(self) -> ModelStream:
+        """The model's own stream, dynamic or not."""
+        if self.wrappers.dynamic:
+            return DynamicStream(self.model, self.wrappers.dynamic, self.rms)
+        return ModelStream(self.model)
+
+    def given(self, **weights: Any) -> "Worn":
+        """A copy with these wrappers in addition."""
+        return replace(self, wrappers=replace(self.wrappers, **weights))
+
+
+def tune(worn: Worn, valid: Tokens, *, cache: bool, dynamic: bool, report: Report) -> Worn:
+    """The model with the weights of the wrappers asked for, and of its mixture with the others, tuned one after the
+    other on the validation split: what the model wears innermost comes first.
+    """
+    if dynamic:
+        worn = worn.given(dynamic=tune_dynamic(worn.model, worn.rms, valid, report))
+    if cache:
+        worn = worn.given(cache=tune_cache(worn.inner, valid, report))
+    if worn.others:
+        worn = worn.given(mix=tune_mixture([worn.stream(), *map(ModelStream, worn.others)], valid, report))
+    return worn
