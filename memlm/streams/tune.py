@@ -5,13 +5,14 @@ T tokens, K predictors.
 
 import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from memlm.data.corpus import Tokens
-from memlm.evaluate import TokenNats
+from memlm.evaluate import TARGETS_AT_ONCE
 from memlm.models import LanguageModel
 from memlm.streams.base import ModelStream, Stream, blocks, stream_nats
 from memlm.streams.cache import CacheWeights, Store, cache_probabilities, of_targets
@@ -62,51 +63,44 @@ def climb(scale: Sequence[float], start: float, cost: Callable[[float], float]) 
         here = best
 
 
-def tune_cache(open_stream: Callable[[], ModelStream], tokens: Tokens, report: Report) -> CacheWeights:
+def tune_cache(stream: ModelStream, tokens: Tokens, report: Report) -> CacheWeights:
     """Window and theta from a grid, then theta between its steps; for each of them the weight that fits best."""
-    tokens = tokens[:TUNING_TOKENS]
-    coarse = [(window, theta) for window in WINDOWS for theta in THETAS]
-    window, theta, _ = _best_cache(open_stream(), tokens, coarse)
-    fine = [(window, theta * factor) for factor in (AROUND if theta else (1.0,))]
-    window, theta, weight = _best_cache(open_stream(), tokens, fine)
+    read = _read(stream, tokens[:TUNING_TOKENS])
+    window, theta, _ = min(read.with_cache(window, theta) for window in WINDOWS for theta in THETAS)[1]
+    window, theta, weight = min(read.with_cache(window, theta * factor) for factor in AROUND)[1]
     report(f"cache: window {window}, theta {theta:.4g}, weight {weight:.4g}")
     return CacheWeights(window=window, theta=theta, weight=weight)
 
 
-def _best_cache(
-    stream: ModelStream, tokens: Tokens, settings: Sequence[tuple[int, float]]
-) -> tuple[int, float, float]:
-    """Window, theta and weight of the likeliest of the settings, from one pass over the tokens."""
-    of_model, of_caches = _cache_nats(stream, tokens, settings)
-    found = []
-    for (window, theta), nats in zip(settings, of_caches, strict=True):
-        weights = fit_weights([of_model, nats])
-        mixed = np.log(weights[0] * np.exp(-of_model) + weights[1] * np.exp(-nats))
-        found.append((-float(mixed.mean()), window, theta, float(weights[1])))
-    return min(found)[1:]
+class _Read(NamedTuple):
+    """What a model's stream made of a text: hidden states (T, D), the tokens (T,), and their -log p (T,)."""
+
+    hidden: Tensor
+    tokens: Tensor
+    nats: Tensor
+
+    def with_cache(self, window: int, theta: float) -> tuple[float, tuple[int, float, float]]:
+        """Nats a token with this cache at its best weight; and window, theta and that weight."""
+        store, pieces = Store(window), []
+        in_blocks = (torch.split(read, TARGETS_AT_ONCE) for read in (self.hidden, self.tokens))
+        for hidden, tokens in zip(*in_blocks, strict=True):
+            likeness, visible, known = store.compare(hidden, tokens)
+            pieces.append(of_targets(cache_probabilities(likeness, visible, theta), known, tokens))
+        of_cache = -torch.cat(pieces).double().log().cpu().numpy()
+        of_model = self.nats.double().cpu().numpy()
+        of_cache[0] = of_model[0]  # the cache is still empty
+        weights = fit_weights([of_model, of_cache])
+        mixed = np.log(weights[0] * np.exp(-of_model) + weights[1] * np.exp(-of_cache))
+        return -float(mixed.mean()), (window, theta, float(weights[1]))
 
 
 @torch.no_grad()
-def _cache_nats(
-    stream: ModelStream, tokens: Tokens, settings: Sequence[tuple[int, float]]
-) -> tuple[TokenNats, list[TokenNats]]:
-    """-log p (T,) under the model, and under the cache alone with each (window, theta)."""
-    stores = {window: Store(window) for window, _ in settings}
-    of_model, of_caches = [], [[] for _ in settings]  # type: ignore[var-annotated]
+def _read(stream: ModelStream, tokens: Tokens) -> _Read:
+    parts = []
     for block in blocks(tokens, stream.device):
         for hidden, part in stream.parts(block):
-            nats = stream.model.head.nats(hidden, part)
-            of_model.append(nats)
-            compared = {window: store.compare(hidden, part) for window, store in stores.items()}
-            for pieces, (window, theta) in zip(of_caches, settings, strict=True):
-                likeness, visible, known = compared[window]
-                p = of_targets(cache_probabilities(likeness, visible, theta), known, part)
-                pieces.append(torch.where(visible.any(dim=1), -p.log(), nats))
-    return _joined(of_model), [_joined(pieces) for pieces in of_caches]
-
-
-def _joined(pieces: Sequence[Tensor]) -> TokenNats:
-    return torch.cat(list(pieces)).double().cpu().numpy()
+            parts.append((hidden, part, stream.model.head.nats(hidden, part)))
+    return _Read(*map(torch.cat, zip(*parts, strict=True)))
 
 
 def tune_mixture(streams: Sequence[Stream], tokens: Tokens, report: Report) -> tuple[float, ...]:

@@ -68,7 +68,7 @@ def tune(worn: Worn, valid: Tokens, *, cache: bool, dynamic: bool, report: Repor
     if dynamic:
         worn = worn.given(dynamic=tune_dynamic(worn.model, worn.rms, valid, report))
     if cache:
-        worn = worn.given(cache=tune_cache(worn.inner, valid, report))
+        worn = worn.given(cache=tune_cache(worn.inner(), valid, report))
     if worn.others:
         worn = worn.given(mix=tune_mixture([worn.stream(), *map(ModelStream, worn.others)], valid, report))
     return worn
