@@ -1,7 +1,8 @@
 """Model and training state on disk: safetensors and JSON, never a pickle; whole or not at all.
 
-A checkpoint is a folder: `model.safetensors` (parameters by name, those that are shared once), `checkpoint.json`
-(format, what it is), and, where training goes on from it, `training.safetensors` (carried state, generators).
+A checkpoint is a folder: `model.safetensors` (parameters and tables by name, those that are shared once),
+`checkpoint.json` (format, what it is), and, where training goes on from it, `training.safetensors` (carried state,
+generators).
 """
 
 import os
@@ -30,7 +31,7 @@ def save(
     shutil.rmtree(new, ignore_errors=True)
     try:
         new.mkdir(parents=True)
-        save_file({name: p.detach().contiguous() for name, p in model.named_parameters()}, new / "model.safetensors")
+        save_file({name: p.detach().contiguous() for name, p in model.tensors().items()}, new / "model.safetensors")
         if training is not None:
             save_file(dict(training), new / "training.safetensors")
         (new / "checkpoint.json").write_text(jsontext.dumps({"format": FORMAT} | dict(meta), indent=1) + "\n")
@@ -65,14 +66,15 @@ def step_of(folder: Path) -> int:
 
 
 def load_parameters(folder: Path, model: LanguageModel) -> None:
-    """Fill the model's parameters; names and shapes must be the model's own."""
+    """Fill the model's parameters and tables; names and shapes must be the model's own."""
     path = locate(folder) / "model.safetensors"
     tensors = load_tensors(path)
-    parameters = dict(model.named_parameters())
+    parameters = model.tensors()
     if tensors.keys() != parameters.keys():
         odd = sorted(tensors.keys() ^ parameters.keys())[0]
         where = "lacks" if odd in parameters else "has a surplus"
         raise MemlmError(f"{path} is of another model: it {where} {odd!r}; config.toml must be the run's own")
+    model.make_room({name: tensor.shape for name, tensor in tensors.items()})
     for name, parameter in parameters.items():
         if tensors[name].shape != parameter.shape:
             shapes = f"{tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"

@@ -62,7 +62,7 @@ def token_nats(model: LanguageModel, tokens: Tokens, *, targets_at_once: int = T
     The result does not depend on `targets_at_once` (but for rounding): slots before the start of the text are
     empty, and a model that carries state reads the text as one stream.
     """
-    device = next(model.parameters()).device
+    device = model.device
     model.eval()
     if model.carries_state:
         spans = streams(len(tokens), targets_at_once, rows=1)

@@ -18,6 +18,7 @@ from memlm.data.corpus import Tokens
 from memlm.errors import MemlmError
 from memlm.evaluate import evaluate, perplexity, to_tensors
 from memlm.models import LanguageModel, State
+from memlm.models.head import SoftmaxHead
 from memlm.models.products import choose_precision
 from memlm.optim import Annealing, ClippedSGD
 from memlm.runlog import RunFolder
@@ -76,8 +77,10 @@ class Training:
     """A model in training: the weights and everything else that training changes."""
 
     def __init__(self, model: LanguageModel, config: TrainConfig, device: torch.device) -> None:
+        assert isinstance(model.head, SoftmaxHead)  # the others have no gradient
         self.model = model.to(device)
-        self.model.head.precision = choose_precision(config.precision, device)
+        self.head = model.head
+        self.head.precision = choose_precision(config.precision, device)
         self.config = config
         self.device = device
         self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)
@@ -117,7 +120,7 @@ class Training:
         if state is not None:
             self.carried = tuple(tensor.detach() for tensor in state)
         rows = hidden.flatten(0, 1)
-        nats, grad = self.model.head.backward(rows.detach(), targets.flatten())
+        nats, grad = self.head.backward(rows.detach(), targets.flatten())
         rows.backward(grad)
         norm = self.optimizer.step()
         clipped = norm.clamp(max=self.config.clip)

@@ -104,12 +104,13 @@ class TrainedModel:
     @torch.no_grad()
     def next_word(self, context: str) -> NextWord:
         """Distribution of the word after `context`; a context that ends with a line break is at a line's start."""
-        tokens = self._context(context)
-        N = self.model.memory_size
-        seen = tokens if N is None else tokens[-N:]
-        empty = 1 if N is None else N - len(seen)  # a model that carries state starts before the first word
+        tokens, C = self._context(context), self.model.context_size
+        if self.model.carries_state:
+            seen, empty = tokens, C  # it starts before the first word
+        else:
+            seen, empty = tokens[max(0, len(tokens) - C) :], max(0, C - len(tokens))
         ids = np.concatenate([np.full(empty, EMPTY), seen]).astype(np.int64)
-        inputs = torch.from_numpy(ids)[None].to(next(self.model.parameters()).device)
+        inputs = torch.from_numpy(ids)[None].to(self.model.device)
         hidden, _ = self.model(inputs)
         log_p = self.model.head.log_probabilities(hidden[:, -1])
         weights = self.model.attention(inputs)

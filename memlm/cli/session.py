@@ -21,6 +21,7 @@ from memlm.models import build
 from memlm.runlog import RunFolder
 from memlm.trained import load_run
 
+SCORED = ("valid", "test")  # the splits that a finished run has figures of
 HEADER = f"{'epoch':>5} {'train ppl':>10} {'valid ppl':>10} {'lr':>9} {'grad norm':>10} {'tokens/s':>9} {'time':>8}"
 
 
@@ -38,56 +39,79 @@ class Session:
         with Display() as display:
             self._introduce(display)
             train_tokens, valid_tokens = (self.data.splits[split].tokens for split in ("train", "valid"))
+            progress = self.training.progress
             why = train.fit(self.training, train_tokens, valid_tokens, self.run, display, stop)
             if why == "stopped":
-                progress = self.training.progress
                 display.say(
                     f"stopped at step {progress.step}, in epoch {progress.epoch + 1}; nothing is lost. To go on:"
                 )
                 display.say(f"    memlm train --resume {self.run.path}")
                 return
-            self._conclude(display, why)
+            conclude(
+                self.run,
+                self.config,
+                self.data,
+                display,
+                best_epoch=progress.best_epoch,
+                steps=progress.step,
+                why=why,
+                device=self.training.device.type,
+            )
 
     def _introduce(self, display: "Display") -> None:
         model, label = self.training.model, self.config.model.label
-        where = f"{self.training.device}, output layer in {_name(model.head.precision)}"
+        where = f"{self.training.device}, output layer in {_name(self.training.head.precision)}"
         display.say(f"{label} on {self.data.name}: {model.parameter_count:,} parameters; {where}; run {self.run.path}")
-        if self.data.floor_nats:
-            floors = (f"{split} {self._floor(split):.2f}" for split in ("valid", "test"))
-            display.say(f"no model can be below the entropy floor: {', '.join(floors)}")
+        say_floor(display, self.data)
         if self.training.progress.step:
             display.say(f"going on after step {self.training.progress.step}")
         display.say(HEADER)
 
-    def _floor(self, split: str) -> float:
-        return perplexity(self.data.floor_nats[split], len(self.data.splits[split].tokens))
 
-    def _conclude(self, display: "Display", why: str) -> None:
-        progress = self.training.progress
-        trained = load_run(self.run, which="best", device=self.training.device.type)
-        scores = {split: trained.score(self.data, split) for split in ("valid", "test")}
-        for score in scores.values():
-            report.record(self.run, score)
-        figures = {f"{split}_perplexity": score["perplexity"] for split, score in scores.items()}
-        history = self.run.metrics()
-        summary = {
-            "model": self.config.model.name,
-            "label": self.config.model.label,
-            "dataset": self.data.name,
-            "parameters": trained.model.parameter_count,
-            "protocol": "exact",
-            **figures,
-            "best_epoch": progress.best_epoch,
-            "train_perplexity": history[progress.best_epoch - 1]["train_perplexity"],
-            "epochs": len(history),
-            "steps": progress.step,
-            "seconds": sum(epoch["seconds"] for epoch in history),
-            "finished": why,
-        }
-        write_result(self.run.path, self.config, figures, progress.step)
-        self.run.write_json("summary.json", summary)
-        shown = ", ".join(f"{split} {score['perplexity']:.2f}" for split, score in scores.items())
-        display.say(f"best epoch {progress.best_epoch}: perplexity {shown}")
+def say_floor(display: "Display", data: dataset.TextDataset) -> None:
+    """The entropy floor of a text that has one."""
+    if data.floor_nats:
+        floors = {split: perplexity(data.floor_nats[split], len(data.splits[split].tokens)) for split in SCORED}
+        shown = ", ".join(f"{split} {floor:.2f}" for split, floor in floors.items())
+        display.say(f"no model can be below the entropy floor: {shown}")
+
+
+def conclude(
+    run: RunFolder,
+    config: Config,
+    data: dataset.TextDataset,
+    display: "Display",
+    *,
+    best_epoch: int,
+    steps: int,
+    why: str,
+    device: str,
+) -> None:
+    """Score the run's best state, and write the summary of a run that has finished."""
+    trained = load_run(run, which="best", device=device)
+    scores = {split: trained.score(data, split) for split in SCORED}
+    for score in scores.values():
+        report.record(run, score)
+    figures = {f"{split}_perplexity": score["perplexity"] for split, score in scores.items()}
+    history = run.metrics()
+    summary = {
+        "model": config.model.name,
+        "label": config.model.label,
+        "dataset": data.name,
+        "parameters": trained.model.parameter_count,
+        "protocol": "exact",
+        **figures,
+        "best_epoch": best_epoch,
+        "train_perplexity": history[best_epoch - 1]["train_perplexity"],
+        "epochs": len(history),
+        "steps": steps,
+        "seconds": sum(epoch["seconds"] for epoch in history),
+        "finished": why,
+    }
+    write_result(run.path, config, figures, steps)
+    run.write_json("summary.json", summary)
+    shown = ", ".join(f"{split} {score['perplexity']:.2f}" for split, score in scores.items())
+    display.say(f"best epoch {best_epoch}: perplexity {shown}")
 
 
 def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Session:
@@ -97,11 +121,16 @@ def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Session:
     data = dataset.load(config.dataset)
     train.check_fits(config, data.splits["train"].tokens)
     training = _training(config, data, device)
-    path = run_dir or _free_folder(f"{Path(config.dataset).name}-{config.model.label}")
-    run = RunFolder.create(
-        path, config, data.vocabulary, overwrite=overwrite, data_sha256=data.sha256, **_chosen(training)
-    )
+    run = create_run(config, data, run_dir, overwrite=overwrite, **_chosen(training))
     return Session(run=run, config=config, data=data, training=training)
+
+
+def create_run(
+    config: Config, data: dataset.TextDataset, path: Path | None, *, overwrite: bool, **facts: str
+) -> RunFolder:
+    """A run's folder, a free one in runs/ if no path is given; `facts` is what settings leave open."""
+    path = path or _free_folder(f"{Path(config.dataset).name}-{config.model.label}")
+    return RunFolder.create(path, config, data.vocabulary, overwrite=overwrite, data_sha256=data.sha256, **facts)
 
 
 def resume(path: Path, changes: Mapping[str, Any]) -> Session:
@@ -131,7 +160,7 @@ def _training(config: Config, data: dataset.TextDataset, device: torch.device) -
 
 def _chosen(training: train.Training) -> dict[str, str]:
     """What the settings leave to the machine."""
-    return {"device": str(training.device), "precision": _name(training.model.head.precision)}
+    return {"device": str(training.device), "precision": _name(training.head.precision)}
 
 
 def _name(precision: torch.dtype) -> str:

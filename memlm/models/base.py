@@ -1,11 +1,13 @@
 """What every language model answers to: training, evaluation and reports know no model by name."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
-from memlm.models.head import SoftmaxHead
+from memlm.models.head import Head
 
 State = tuple[Tensor, ...] | None
 
@@ -17,18 +19,21 @@ class LanguageModel(nn.Module, ABC):
     of the text. A model that carries state reads its rows in order, from the state of the step before.
     """
 
-    head: SoftmaxHead
+    head: Head
     context_size: int  # C: words before the first target of a row that the model reads
     carries_state: bool
     memory_size: int | None = None  # words that a prediction can see; None: all
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Hidden states (B, L, D) of the targets of inputs (B, C+L-1), and the state to carry on."""
+        """Hidden states (B, L, D) of the targets of inputs (B, C+L-1), and the state to carry on.
 
-    @abstractmethod
+        What a hidden state is, the head knows: a vector of D units, or the D words of a context.
+        """
+
     def draw(self, values: Tensor, generator: torch.Generator) -> None:
-        """Fill `values` with initial weights."""
+        """Fill `values` with initial weights; a model that has parameters says how."""
+        raise NotImplementedError
 
     @torch.no_grad()
     def initialise(self, generator: torch.Generator) -> None:
@@ -46,6 +51,18 @@ class LanguageModel(nn.Module, ABC):
     def attention(self, inputs: Tensor) -> Tensor | None:
         """What each hop attends to: (K, B, L, N), or None for a model without a memory."""
         return None
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint holds: parameters, those that are shared once, and tables, by name."""
+        return dict(chain(self.named_parameters(), self.named_buffers()))
+
+    def make_room(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Before a checkpoint of these shapes is loaded: resize the tensors whose size the training text decides."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(chain(self.parameters(), self.buffers())).device
 
     @property
     def parameter_count(self) -> int:

@@ -3,6 +3,8 @@
 R targets (rows), D units, V words.
 """
 
+from abc import ABC, abstractmethod
+
 import torch
 from torch import Tensor, nn
 
@@ -16,7 +18,19 @@ def output_weight(vocabulary_size: int, units: int) -> nn.Parameter:
     return nn.Parameter(torch.empty(units, vocabulary_size).t())
 
 
-class SoftmaxHead(nn.Module):
+class Head(nn.Module, ABC):
+    """Makes distributions over all V words of hidden states (R, ...), whatever these are."""
+
+    @abstractmethod
+    def log_probabilities(self, hidden: Tensor) -> Tensor:
+        """(R, ...) -> (R, V), natural logarithms."""
+
+    @abstractmethod
+    def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """-log p of each target: (R, ...), (R,) -> (R,)."""
+
+
+class SoftmaxHead(Head):
     """softmax(W h + b) over all V words; W may be another module's weight, b may be missing."""
 
     def __init__(self, weight: nn.Parameter, *, bias: bool) -> None:

@@ -25,6 +25,7 @@ class MemN2N(LanguageModel):
     first state is a constant. A slot before the start of the text is empty and can't be attended to.
     """
 
+    head: SoftmaxHead
     carries_state = False
 
     def __init__(self, config: MemN2NConfig, vocabulary_size: int) -> None:

@@ -19,6 +19,7 @@ class LSTM(LanguageModel):
     softmax. The state is carried from step to step; before the start of the text the input is `<eos>`.
     """
 
+    head: SoftmaxHead
     carries_state = True
     context_size = 1
 

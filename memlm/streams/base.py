@@ -43,7 +43,7 @@ class ModelStream(Stream):
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model.eval()
-        self.device = next(model.parameters()).device
+        self.device = model.device
         self.context = torch.full((model.context_size,), EMPTY, device=self.device)
         self.state: State = None
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from memlm.config import Settings, setting
 from memlm.data.corpus import Tokens
 from memlm.models import LanguageModel, State
+from memlm.models.head import SoftmaxHead
 from memlm.streams.base import ModelStream, hidden_states
 
 STATISTICS_SEGMENTS = 1500  # of the training split, that the gradients' size is measured on
@@ -80,7 +81,7 @@ def gradient_rms(model: LanguageModel, tokens: Tokens, *, segment: int) -> list[
     The segments lie at random places, the same ones each time; a model that carries state begins there as at the
     start of a text.
     """
-    C, device = model.context_size, next(model.parameters()).device
+    C, device = model.context_size, model.device
     model = copy.deepcopy(model).eval()
     squares = [torch.zeros_like(p) for p in model.parameters()]
     segment = min(segment, len(tokens))
@@ -99,6 +100,7 @@ def gradient_rms(model: LanguageModel, tokens: Tokens, *, segment: int) -> list[
 
 def segment_gradients(model: LanguageModel, text: Tensor, state: State) -> list[Tensor]:
     """Gradients of the summed loss of the last L words of `text` (C+L,); those of embeddings are sparse on a CPU."""
+    assert isinstance(model.head, SoftmaxHead)  # the others have no gradient
     # cuDNN has no backward pass of an LSTM that is in evaluation, where nothing is dropped.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         hidden, _ = hidden_states(model, text, state)
