@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
-    from memlm.config import Config, LSTMConfig, MemN2NConfig, TrainConfig
+    from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig
     from memlm.recipes import recipe
     from memlm.trained import NextWord, TrainedModel, load
 
 __all__ = [
     "Config",
+    "KneserNeyConfig",
     "LSTMConfig",
     "MemN2NConfig",
     "MemlmError",
@@ -31,6 +32,7 @@ __all__ = [
 
 _HOME = {
     "Config": "config",
+    "KneserNeyConfig": "config",
     "LSTMConfig": "config",
     "MemN2NConfig": "config",
     "TrainConfig": "config",

@@ -159,8 +159,26 @@ class LSTMConfig(Settings):
         return f"{self.name}-{self.layers}x{self.units}"
 
 
-ModelConfig = MemN2NConfig | LSTMConfig
-MODELS: dict[str, type[MemN2NConfig] | type[LSTMConfig]] = {kind.name: kind for kind in (MemN2NConfig, LSTMConfig)}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class KneserNeyConfig(Settings):
+    """N-grams with modified interpolated Kneser-Ney smoothing (Chen & Goodman 1998, Harvard TR-10-98)."""
+
+    name: ClassVar[str] = "kneser-ney"
+    sampling: ClassVar[tuple[str, ...]] = ()  # it is counted in one pass: there are no steps
+    order: int = setting(5, "words of the longest n-grams: the one predicted and those before it", low=1, below=21)
+
+    def resolved(self) -> Self:
+        """A copy in which nothing is left open."""
+        return self
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and folders: kneser-ney-5 is of 5-grams."""
+        return f"{self.name}-{self.order}"
+
+
+ModelConfig = MemN2NConfig | LSTMConfig | KneserNeyConfig
+MODELS: dict[str, type[ModelConfig]] = {kind.name: kind for kind in (MemN2NConfig, LSTMConfig, KneserNeyConfig)}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -202,16 +220,29 @@ class TrainConfig(Settings):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-    """All that defines a run: dataset, model and training."""
+    """All that defines a run: dataset, model and training; a model that is counted has no settings of training."""
 
     dataset: str = "ptb"
     model: ModelConfig = dataclasses.field(default_factory=MemN2NConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        if self.train.sampling not in self.model.sampling:
+        if self.is_counted:
+            if self.train != TrainConfig():
+                raise MemlmError(f"{self.model.name} is counted, not trained: it has no settings of training")
+        elif self.train.sampling not in self.model.sampling:
             right = " or ".join(self.model.sampling)
             raise MemlmError(f"{self.model.name} is trained with sampling {right}, not {self.train.sampling}")
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether the model is counted in one pass over the text, not trained in steps."""
+        return not self.model.sampling
+
+    @property
+    def parts(self) -> dict[str, ModelConfig | TrainConfig]:
+        """The settings by the title of their table in TOML."""
+        return {"model": self.model} if self.is_counted else {"model": self.model, "train": self.train}
 
     def resolved(self) -> Self:
         """A copy in which nothing is left open, as it is recorded in a run."""
@@ -219,13 +250,14 @@ class Config:
 
     def to_dict(self) -> dict[str, Any]:
         """Nested plain values; `from_dict` is the inverse."""
-        model = {"name": self.model.name} | dataclasses.asdict(self.model)
-        return {"dataset": self.dataset, "model": model, "train": dataclasses.asdict(self.train)}
+        parts = {title: dataclasses.asdict(part) for title, part in self.parts.items()}
+        parts["model"] = {"name": self.model.name} | parts["model"]
+        return {"dataset": self.dataset} | parts
 
     def to_toml(self) -> str:
         """The settings as TOML, each with its help text as a comment."""
         lines = [f"dataset = {_toml_value(self.dataset)}"]
-        for title, part in (("model", self.model), ("train", self.train)):
+        for title, part in self.parts.items():
             lines += ["", f"[{title}]"]
             if title == "model":
                 lines.append(f"name = {_toml_value(self.model.name)}")
@@ -253,6 +285,8 @@ class Config:
         if not isinstance(name, str) or name not in MODELS:
             raise unknown_name("model", str(name), MODELS)
         model = base.model if name == base.model.name else MODELS[name]()
+        if parts["train"] and not model.sampling:
+            raise MemlmError(f"{where} has a table [train], but {name} is counted, not trained: take it out")
         return cls(
             dataset=dataset,
             model=model.replace(settings, where=f"[model] of {where}, for {name},"),

@@ -39,7 +39,7 @@ def write_result(path: Path, config: Config, figures: Mapping[str, float], step:
     for earlier in path.glob(f"events.*{RESULT_SUFFIX}"):
         earlier.unlink()
     parts = config.resolved().to_dict()
-    flat = {"dataset": parts["dataset"]} | parts["model"] | parts["train"]
+    flat = {"dataset": parts["dataset"]} | parts["model"] | parts.get("train", {})
     final = {f"final/{name}": value for name, value in figures.items()}
     writer = SummaryWriter(str(path), filename_suffix=RESULT_SUFFIX)
     for summary in hparams(flat, final):  # type: ignore[no-untyped-call]

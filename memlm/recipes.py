@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from memlm.config import Config, LSTMConfig, MemN2NConfig, TrainConfig, unknown_name
+from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig, unknown_name
 
 # [P] Table 2, Penn Treebank: (hops, memory) -> validation/test perplexity.
 TABLE2_PTB = {
@@ -91,6 +91,14 @@ def zaremba_large() -> Config:
     return _zaremba(model, unroll=35, after=14, factor=1.15, epochs=55, clip=10)
 
 
+def kneser_ney() -> Config:
+    """Kneser-Ney 5-grams (Mikolov et al. 2011, KN5): `memlm train --dataset ptb --model kneser-ney`; -/141.2
+
+    "Empirical Evaluation and Combination of Advanced Language Modeling Techniques", Interspeech 2011.
+    """
+    return Config(dataset="ptb", model=KneserNeyConfig(order=5))
+
+
 def demo_memn2n() -> Config:
     """`make demo`: a small memory network on the embedded stories; `memlm data info stories` tells their floor"""
     model = MemN2NConfig(hops=4, memory_size=60, units=100)
@@ -110,10 +118,11 @@ RECIPES: dict[str, Callable[[], Config]] = {
     "zaremba-small": zaremba_small,
     "zaremba-medium": zaremba_medium,
     "zaremba-large": zaremba_large,
+    "kneser-ney": kneser_ney,
     "demo-memn2n": demo_memn2n,
     "demo-lstm": demo_lstm,
 }
-DEFAULT_RECIPE = {"memn2n": "memn2n", "lstm": "lstm-100"}
+DEFAULT_RECIPE = {"memn2n": "memn2n", "lstm": "lstm-100", "kneser-ney": "kneser-ney"}
 
 
 def recipe(name: str) -> Config:

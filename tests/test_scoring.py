@@ -37,7 +37,8 @@ def test_ranks_and_unknown_words(trained: package.TrainedModel):  # noqa: F811
 def test_independent_lines_know_nothing_of_each_other(trained: package.TrainedModel):  # noqa: F811
     alone = [next(iter(trained.score_lines([line]))) for line in ("a0 b0", "c0 d")]
     assert list(trained.score_lines(["a0 b0", "c0 d"], independent=True)) == alone
-    assert list(trained.score_lines(["a0 b0", "c0 d"])) != alone
+    in_a_text = list(trained.score_lines(["a0 b0", "c0 d"]))
+    assert (in_a_text == alone) == (trained.config.model.name == "kneser-ney")  # no n-gram crosses a line's end
 
 
 def test_score_prints_tokens_sentences_and_a_total(trained: package.TrainedModel, memlm: Memlm):  # noqa: F811

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from memlm.config import Config, LSTMConfig, MemN2NConfig, TrainConfig
+from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data import dataset
 from memlm.data.chunks import gather
 from memlm.data.dataset import TextDataset
@@ -181,9 +181,10 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(data: TextD
         run_fit(training, run, data)
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if not recipe(name).is_counted])
 def test_every_recipe_takes_a_step(name: str, data: TextDataset):
     config = recipe(name)
+    assert not isinstance(config.model, KneserNeyConfig)
     if config.model.units > 300:  # the large ones as small ones: the settings are what is tested
         config = dataclasses.replace(config, model=config.model.replace({"units": 20}))
     training = reopen(config, data)

@@ -21,8 +21,8 @@ def settings_options(command: Command) -> Command:
         for setting in kind.names():
             owners.setdefault(setting, []).append((kind, name))
     options = [_option(setting, kinds, defaults) for setting, kinds in owners.items()]
-    both = list(MODELS)
-    options += [_option(setting, [(TrainConfig, name) for name in both], defaults) for setting in TrainConfig.names()]
+    trained: list[tuple[type, str]] = [(TrainConfig, name) for name, kind in MODELS.items() if kind.sampling]
+    options += [_option(setting, trained, defaults) for setting in TrainConfig.names()]
     for option in reversed(options):
         command = option(command)
     return command
@@ -104,7 +104,7 @@ def resolve(
         raise MemlmError(f"--model {model} does not fit {source}, which is of {config.model.name}")
     given = {setting: value for setting, value in options.items() if value is not None}
     of_model = {key: value for key, value in given.items() if key in config.model.names()}
-    of_training = {key: value for key, value in given.items() if key in TrainConfig.names()}
+    of_training = {key: value for key, value in given.items() if not config.is_counted and key in TrainConfig.names()}
     for key in given:
         if key not in of_model and key not in of_training:
             flag = "--" + key.replace("_", "-")

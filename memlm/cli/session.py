@@ -137,6 +137,11 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Session:
     """A session that goes on with a run from its checkpoint `last`, or from its beginning if there is none yet."""
     run = RunFolder.open(path)
     config = run.config()
+    if config.is_counted:
+        raise MemlmError(
+            f"{path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
+            f"to count anew, give --run-dir {path} --overwrite"
+        )
     config = dataclasses.replace(config, train=config.train.replace(changes))
     device = train.choose_device(config.train.device)
     data = dataset.load(config.dataset, vocabulary=run.vocabulary())

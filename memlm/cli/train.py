@@ -42,7 +42,7 @@ def command(
     Settings come from the recipe, then the config file, then the options. Ctrl-C stops after the step and saves;
     `memlm train --resume RUN` goes on from there.
     """
-    from memlm.cli import session
+    from memlm.cli import counting, session
 
     if resume is not None:
         given = {key: value for key, value in options.items() if value is not None}
@@ -53,12 +53,13 @@ def command(
         if odd:
             flag = "--" + odd[0].replace("_", "-")
             raise MemlmError(f"{flag} can't be changed on --resume: only {', '.join(SAFE_ON_RESUME)} can")
-        current = session.resume(resume, given)
+        current: session.Session | counting.CountingSession = session.resume(resume, given)
     else:
         config = resolve(
             recipe_name=recipe_name, config_file=config_file, dataset=dataset, model=model, options=options
         )
-        current = session.start(config, run_dir, overwrite=overwrite)
+        begin = counting.start if config.is_counted else session.start
+        current = begin(config, run_dir, overwrite=overwrite)
     stop = StopRequest()
     current.train(stop)
     if stop.exit_status:

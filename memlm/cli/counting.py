@@ -1,0 +1,74 @@
+"""A model that is counted in one pass over the text, at the terminal: the same run folder as one that is trained."""
+
+import dataclasses
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from memlm import checkpoint
+from memlm.cli.session import Display, conclude, create_run, say_floor
+from memlm.config import Config
+from memlm.data import dataset
+from memlm.evaluate import evaluate
+from memlm.models import KneserNey, build
+from memlm.models.smoothing import Smoothed
+from memlm.runlog import RunFolder
+
+HEADER = f"{'order':>5} {'n-grams':>12} {'D1':>6} {'D2':>6} {'D3+':>6}"
+
+
+@dataclasses.dataclass(kw_only=True)
+class CountingSession:
+    """A run, its data and its model, ready to count."""
+
+    run: RunFolder
+    config: Config
+    data: dataset.TextDataset
+    model: KneserNey
+
+    def train(self, stop: Callable[[], bool]) -> None:
+        """Count the training split, score, and write what a finished run holds; if stopped, nothing is kept."""
+        with Display() as display:
+            where = f"{len(self.data.splits['train'].tokens):,} tokens; run {self.run.path}"
+            display.say(f"{self.config.model.label} on {self.data.name}: counting {where}")
+            say_floor(display, self.data)
+            began = time.perf_counter()
+            if not self._count(display, stop):
+                display.say(f"stopped; nothing is kept. To count anew, give --run-dir {self.run.path} --overwrite")
+                return
+            display.say("counted; scoring the training and the validation split")
+            self._keep(time.perf_counter() - began)
+            conclude(self.run, self.config, self.data, display, best_epoch=1, steps=1, why="counted", device="cpu")
+
+    def _count(self, display: Display, stop: Callable[[], bool]) -> bool:
+        """Whether it came to the highest order before it was stopped."""
+        display.say(HEADER)
+        for order, found in enumerate(self.model.count(self.data.splits["train"].tokens), start=1):
+            display.say(_line(order, found))
+            if stop():
+                return False
+        return True
+
+    def _keep(self, seconds: float) -> None:
+        """The model as the best state, after one epoch of one step that took this long."""
+        texts = {split: self.data.splits[split].tokens for split in ("train", "valid")}
+        figures = {f"{split}_perplexity": evaluate(self.model, tokens).perplexity for split, tokens in texts.items()}
+        state = {"epoch": 1, "step": 1} | figures
+        checkpoint.save(self.run.best, self.model, state)
+        rate = {"tokens_per_second": len(texts["train"]) / seconds, "seconds": seconds}
+        self.run.write_metrics([state | rate])
+
+
+def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> CountingSession:
+    """A session of a new run."""
+    config = dataclasses.replace(config.resolved(), dataset=dataset.full_name(config.dataset))
+    data = dataset.load(config.dataset)
+    model = build(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos, seed=0)
+    assert isinstance(model, KneserNey)
+    run = create_run(config, data, run_dir, overwrite=overwrite, device="cpu")
+    return CountingSession(run=run, config=config, data=data, model=model)
+
+
+def _line(order: int, found: Smoothed) -> str:
+    discounts = " ".join(f"{discount:6.3f}" for discount in found.discounts[1:])
+    return f"{order:5} {len(found.keys):12,} {discounts}{'' if found.estimated else '  (too few counts to estimate)'}"
