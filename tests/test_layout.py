@@ -16,7 +16,7 @@ LAYERS = [
     ["config", "jsontext", "environment", "sampling"],
     ["data", "models"],
     ["optim", "checkpoint", "runlog", "curves"],
-    ["recipes", "evaluate", "report"],
+    ["recipes", "evaluate", "report", "arpa"],
     ["streams"],
     ["scoring", "generate"],
     ["train"],
