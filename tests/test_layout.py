@@ -13,10 +13,10 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each layer may import itself and those above it in this list.
 LAYERS = [
     ["errors"],
-    ["config", "jsontext", "environment", "sampling"],
+    ["config", "jsontext", "environment", "sampling", "pictures"],
     ["data", "models"],
     ["optim", "checkpoint", "runlog", "curves"],
-    ["recipes", "evaluate", "report", "arpa"],
+    ["recipes", "evaluate", "report", "arpa", "attention"],
     ["streams"],
     ["scoring", "generate"],
     ["train"],

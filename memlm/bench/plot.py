@@ -3,23 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-from memlm.errors import MemlmError
+from memlm import pictures
 
-PLOT_TYPES = (".png", ".svg", ".pdf")
 TITLES = {
     "hops": "hops",
     "memory_size": "memory slots",
     "vocabulary": "words in the vocabulary",
     "batch_size": "targets",
 }
-
-
-def check_plot_file(path: Path) -> None:
-    """Refuse, before the work, a picture that can't be drawn or put there."""
-    if path.suffix not in PLOT_TYPES:
-        raise MemlmError(f"can't draw {path}: a picture's name ends in {', '.join(PLOT_TYPES)}")
-    if not path.parent.is_dir():
-        raise MemlmError(f"can't draw {path}: there is no folder {path.parent}")
 
 
 def draw(result: dict[str, Any], path: Path) -> None:
@@ -38,7 +29,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
     figure.suptitle(
         f"memlm bench: {environment['cpu']}, {environment['threads']} threads, torch {environment['torch']}"
     )
-    figure.savefig(path, dpi=130)
+    pictures.save(figure, path)
 
 
 def _bars(ax: Any, title: str, microseconds: dict[str, float]) -> None:

@@ -7,6 +7,7 @@ import click
 
 from memlm import jsontext
 from memlm.cli import tables
+from memlm.cli.plots import plot_options
 from memlm.config import DEVICES
 
 
@@ -14,8 +15,8 @@ from memlm.config import DEVICES
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="times each case is measured")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
-@click.option("--plot", type=click.Path(path_type=Path), metavar="FILE", help="draw the figures (png, svg or pdf)")
-def command(rounds: int, device: str, as_json: bool, plot: Path | None) -> None:
+@plot_options("draw the figures")
+def command(rounds: int, device: str, as_json: bool, plot: Path | None, overwrite: bool) -> None:
     """Speed of this machine: memlm against the per-window formulation and against the floor.
 
     All in one process and taking turns, medians; leave the machine alone meanwhile.
@@ -23,11 +24,11 @@ def command(rounds: int, device: str, as_json: bool, plot: Path | None) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from memlm import bench
+    from memlm import bench, pictures
     from memlm.bench import plot as picture
 
     if plot is not None:
-        picture.check_plot_file(plot)
+        pictures.check_file(plot, overwrite=overwrite)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task("measuring", total=bench.turns(rounds))
         result: dict[str, Any] = bench.run(rounds=rounds, device=device, tick=lambda: progress.advance(task))
