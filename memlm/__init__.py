@@ -13,11 +13,14 @@ from typing import TYPE_CHECKING, Any
 from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
+    from memlm.attention import Attention, AverageAttention
     from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig
     from memlm.recipes import recipe
     from memlm.trained import NextWord, TrainedModel, load
 
 __all__ = [
+    "Attention",
+    "AverageAttention",
     "Config",
     "KneserNeyConfig",
     "LSTMConfig",
@@ -31,6 +34,8 @@ __all__ = [
 ]
 
 _HOME = {
+    "Attention": "attention",
+    "AverageAttention": "attention",
     "Config": "config",
     "KneserNeyConfig": "config",
     "LSTMConfig": "config",

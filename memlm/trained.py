@@ -1,4 +1,4 @@
-"""A trained model, loaded from its run folder: evaluation, perplexity of a text, and the next word."""
+"""A trained model, loaded from its run folder: evaluation, perplexity of a text, the next word, and attention."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from memlm import checkpoint
+from memlm import attention, checkpoint
+from memlm.attention import Attention, AverageAttention, Tick
 from memlm.config import Config
 from memlm.data import dataset
 from memlm.data.chunks import EMPTY
@@ -114,12 +115,46 @@ class TrainedModel:
         hidden, _ = self.model(inputs)
         log_p = self.model.head.log_probabilities(hidden[:, -1])
         weights = self.model.attention(inputs)
-        memory = attention = None
+        memory = looked_at = None
         if weights is not None:
             memory = [self.vocabulary.words[i] for i in seen]
-            attention = weights[:, 0, -1, empty:].double().cpu().numpy()
+            looked_at = weights[:, 0, -1, empty:].double().cpu().numpy()
         probabilities = log_p[0].double().exp().cpu().numpy()
-        return NextWord(words=self.vocabulary.words, probabilities=probabilities, memory=memory, attention=attention)
+        return NextWord(words=self.vocabulary.words, probabilities=probabilities, memory=memory, attention=looked_at)
+
+    def attend(self, text: str, *, targets: Sequence[int] | None = None) -> Attention:
+        """What each hop looked at to predict each word of a text and the word after it, or those at `targets` alone.
+
+        Words and lines are those of `next_word`: a text that ends with a line break is at a line's start.
+        """
+        self._refuse_without_memory()
+        words = attention.split_words(text)
+        if not words:
+            raise MemlmError("the text is empty: there is no word to look at")
+        places = list(range(len(words) + 1) if targets is None else targets)
+        if not places or min(places) < 0 or max(places) > len(words):
+            raise MemlmError(
+                f"targets are places in the text, from 0 to {len(words)} for the word after it, not {places}"
+            )
+        return Attention(
+            words=words,
+            unknown=[word not in self.vocabulary for word in words],
+            targets=places,
+            weights=attention.of_targets(self.model, self._context(text), places),
+        )
+
+    def average_attention(self, split: str = "valid", *, tick: Tick = lambda done, total: None) -> AverageAttention:
+        """Mean weight of each slot at each hop over a split: the paper's Figure 3, before its rows are scaled.
+
+        `tick` is told how many targets are done, and of how many.
+        """
+        self._refuse_without_memory()
+        data = dataset.load(self.config.dataset, splits=[split], vocabulary=self.vocabulary)
+        return attention.average(self.model, data.splits[split].tokens, tick=tick)
+
+    def _refuse_without_memory(self) -> None:
+        if not self.model.attends:
+            raise MemlmError(f"{self.run.path} is of {self.config.model.label}, which has no memory to attend to")
 
     def score_lines(self, lines: Iterable[str], *, independent: bool = False) -> Iterator[ScoredSentence]:
         """Each line scored word by word: given all the lines before it, or `independent` of them."""

@@ -15,6 +15,7 @@ COMMANDS = {
     "score": "log-probability and rank of each word of a text",
     "generate": "let a model write",
     "compare": "runs side by side in a table",
+    "attend": "which past words each hop of a memory network looks at",
     "export": "a model in another toolkit's format",
     "recipes": "list the named settings",
     "bench": "speed of this machine, against the per-window formulation",

@@ -23,6 +23,7 @@ class LanguageModel(nn.Module, ABC):
     context_size: int  # C: words before the first target of a row that the model reads
     carries_state: bool
     memory_size: int | None = None  # words that a prediction can see; None: all
+    attends = False  # whether it has a memory, over which `attention` tells its weights
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:

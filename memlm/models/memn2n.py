@@ -27,6 +27,7 @@ class MemN2N(LanguageModel):
 
     head: SoftmaxHead
     carries_state = False
+    attends = True
 
     def __init__(self, config: MemN2NConfig, vocabulary_size: int) -> None:
         super().__init__()

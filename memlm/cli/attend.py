@@ -1,0 +1,190 @@
+"""`memlm attend`."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from memlm import jsontext
+from memlm.cli import heat
+from memlm.cli.options import checkpoint_option, device_option
+from memlm.cli.plots import plot_options
+from memlm.errors import MemlmError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from memlm.attention import Attention
+    from memlm.trained import TrainedModel
+
+LIKELIEST = 5  # next words that are named below the map
+WORDS_BEFORE = 8  # the predicted one, that are named above it
+MEANING = "Weights, 1 in all for each hop; shaded by the hop's largest; not shown below 0.005."
+
+
+@click.command("attend")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option("--text", help="a text; not given: standard input")
+@click.option("--word", help="look at the predictions of this word of the text  [default: of the word after it]")
+@click.option("--all", "every", is_flag=True, help="look at the prediction of each word of the text")
+@click.option("--top", type=click.IntRange(1), default=15, show_default=True, help="past words shown on their own")
+@click.option("--average", is_flag=True, help="mean over a split by place in the memory: the paper's Figure 3")
+@click.option("--split", help="of --average: train, valid or test  [default: valid]")
+@checkpoint_option
+@device_option
+@click.option("--json", "as_json", is_flag=True, help="one JSON object, with all weights")
+@plot_options("draw a heat map")
+def command(
+    run: Path,
+    checkpoint: str,
+    device: str,
+    as_json: bool,
+    plot: Path | None,
+    overwrite: bool,
+    average: bool,
+    split: str | None,
+    **of_text: Any,
+) -> None:
+    """Which past words each hop looked at, to predict the word after a text.
+
+    \b
+    memlm attend RUN --text "the company said it"                 the next word
+    memlm attend RUN --text "the company said it" --word said     each time that "said" is predicted
+    memlm attend RUN --average --plot figure3.svg                 by place in the memory
+    """
+    from memlm import pictures, trained
+
+    given = {name for name in ("text", "word", "every") if of_text[name] not in (None, False)}
+    if average and given:
+        raise MemlmError("--average is over a split: --text, --word and --all do not go with it")
+    if {"word", "every"} <= given:
+        raise MemlmError("--word and --all do not go together: --all looks at every word")
+    if split is not None and not average:
+        raise MemlmError("--split goes with --average")
+    if plot is not None:
+        pictures.check_file(plot, overwrite=overwrite)
+    model = trained.load(run, checkpoint=checkpoint, device=device)
+    config = model.config
+    facts = {"run": str(run), "model": config.model.label, "dataset": config.dataset, "checkpoint": checkpoint}
+    if average:
+        _average(model, split or "valid", facts, as_json=as_json, plot=plot)
+    else:
+        _text(model, facts, as_json=as_json, plot=plot, **of_text)
+
+
+def _text(
+    model: "TrainedModel",
+    facts: dict[str, Any],
+    *,
+    text: str | None,
+    word: str | None,
+    every: bool,
+    top: int,
+    as_json: bool,
+    plot: Path | None,
+) -> None:
+    from memlm import attention, pictures
+
+    if text is None:
+        text = _standard_input()
+    words = attention.split_words(text)
+    if word is None:
+        places = list(range(len(words) + 1)) if every else [len(words)]
+    elif word in words:
+        places = [place for place, other in enumerate(words) if other == word]
+    else:
+        raise MemlmError(f"the text has no word {word!r}")
+    attended = model.attend(text, targets=places)
+    if plot is not None:
+        pictures.save(_picture(attended, top, _name(model)), plot)
+    if as_json:
+        click.echo(jsontext.dumps(facts | _as_json(attended)))
+    elif every:
+        click.echo(f"{_name(model)}: the word that each hop looks at most, and its weight")
+        heat.show_overview(attended)
+    else:
+        _print_maps(model, attended, text, top)
+
+
+def _standard_input() -> str:
+    """The text on standard input; the line break at its end is the file's, not the text's."""
+    from memlm.scoring import read_lines
+
+    if sys.stdin.isatty():
+        raise MemlmError("there is no text: give --text, or one on standard input")
+    return "".join(read_lines(sys.stdin.buffer, "standard input")).removesuffix("\n")
+
+
+def _print_maps(model: "TrainedModel", attended: "Attention", text: str, top: int) -> None:
+    for t, place in enumerate(attended.targets):
+        before = " ".join(attended.words[max(0, place - WORDS_BEFORE) : place])
+        dots = "... " if place > WORDS_BEFORE else ""
+        click.echo(f"{_name(model)}: what each hop looks at to predict the word after: {dots}{before}")
+        heat.show_words(attended, t, top)
+    click.echo(MEANING)
+    if attended.targets == [len(attended.words)]:
+        likeliest = model.next_word(text).top(LIKELIEST)
+        click.echo("Likeliest: " + ", ".join(f"{word} {p:.3f}" for word, p in likeliest))
+
+
+def _picture(attended: "Attention", top: int, name: str) -> "Figure":
+    import numpy as np
+
+    from memlm import pictures
+
+    predicted = [attended.label(place) for place in attended.targets]
+    if len(predicted) == 1:
+        pieces = attended.pieces(0, top)
+        if not pieces:
+            raise MemlmError(f"can't draw what was looked at to predict {predicted[0]!r}: no word stands before it")
+        what = "the next word" if attended.targets == [len(attended.words)] else repr(predicted[0])
+        title = f"{name}: what each hop looks at to predict {what}"
+        weights = np.stack([piece.weights for piece in pieces], axis=1)
+        return pictures.words_attended([p.label for p in pieces], weights, [p.words == 1 for p in pieces], title)
+    first, last = attended.past(0)[0], attended.targets[-1]
+    weights = np.full((len(attended.weights), len(predicted), last - first), np.nan)
+    for t, place in enumerate(attended.targets):
+        begin, past = attended.past(t)
+        weights[:, t, begin - first : place - first] = past
+    words = [attended.label(place) for place in range(first, last)]
+    return pictures.text_attended(words, predicted, weights, f"{name}: what each hop looks at")
+
+
+def _as_json(attended: "Attention") -> dict[str, Any]:
+    """The words, and for each prediction the weights by hop of the words from `first` on; null is the next word."""
+    predictions = []
+    for t, place in enumerate(attended.targets):
+        first, weights = attended.past(t)
+        word = attended.words[place] if place < len(attended.words) else None
+        predictions.append({"place": place, "word": word, "first": first, "weights": weights.tolist()})
+    return {"words": attended.words, "unknown": attended.unknown, "predictions": predictions}
+
+
+def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_json: bool, plot: Path | None) -> None:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from memlm import pictures
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(f"reading {split}", total=None)
+        result = model.average_attention(
+            split, tick=lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    title = f"{_name(model)}: average attention over {result.targets:,} words of {split}"
+    if plot is not None:
+        pictures.save(pictures.average_attention(result.weights, title), plot)
+    if as_json:
+        found = {"split": split, "targets": result.targets, "weights": result.weights.tolist()}
+        click.echo(jsontext.dumps(facts | found))
+    else:
+        click.echo(title)
+        heat.show_average(result.weights)
+
+
+def _name(model: "TrainedModel") -> str:
+    """The run, and what model of what it is where its name does not say so."""
+    run, what = model.run.path.resolve().name, f"{Path(model.config.dataset).name}-{model.config.model.label}"
+    return run if run == what else f"{run} ({what})"
