@@ -1,9 +1,14 @@
-"""TensorBoard curves of a run."""
+"""TensorBoard curves and pictures of a run."""
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from memlm.config import Config
+from memlm.pictures import pixels
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RESULT_SUFFIX = ".result"  # of the event file that holds hyperparameters and final figures
 
@@ -21,6 +26,11 @@ class Curves:
         """A point on each of the curves `group`/name."""
         for name, value in values.items():
             self._writer.add_scalar(f"{group}/{name}", value, step)
+
+    def picture(self, name: str, figure: "Figure | None", step: int) -> None:
+        """A picture, if there is one; the Images tab shows it by step."""
+        if figure is not None:
+            self._writer.add_image(name, pixels(figure), step, dataformats="HWC")
 
     def flush(self) -> None:
         """Write what is pending."""

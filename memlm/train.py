@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from memlm import checkpoint
+from memlm import attention, checkpoint
 from memlm.config import DEVICES, Config, TrainConfig, unknown_name
 from memlm.curves import Curves
 from memlm.data.chunks import Batch, Span, gather, random_chunks, random_windows, streams
@@ -237,6 +237,9 @@ def fit(
             if whole:
                 curves.add(
                     "epoch", {name: metrics[name] for name in metrics.keys() - {"epoch", "step"}}, progress.epoch
+                )
+                curves.picture(
+                    "epoch/attention", attention.picture(training.model, valid_tokens, progress.epoch), progress.epoch
                 )
                 curves.flush()
                 training.save(run)

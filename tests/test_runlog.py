@@ -1,4 +1,4 @@
-"""TensorBoard shows a run's curves, by step and by epoch, without points that are doubled by a resume."""
+"""TensorBoard shows a run's curves and pictures, without points that are doubled by a resume."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,7 +9,7 @@ from tests.test_cli import SMALL, Memlm
 
 
 def curves(run: Path) -> EventAccumulator:
-    accumulator = EventAccumulator(str(run), size_guidance={"scalars": 0})
+    accumulator = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 0})
     accumulator.Reload()
     return accumulator
 
@@ -44,3 +44,15 @@ def test_a_resumed_run_has_no_point_twice(memlm: Memlm, corpus: Path):
         steps = Counter(event.step for event in curves(Path("runs/a")).Scalars(tag))
         assert set(steps.values()) == {1}, tag
     assert len(curves(Path("runs/a")).Scalars("epoch/valid_perplexity")) == 5
+
+
+def test_each_epoch_has_a_picture_of_its_attention(memlm: Memlm, corpus: Path):
+    assert memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a").exit_code == 0
+    assert memlm("train", "--resume", "runs/a", "--epochs", 3).exit_code == 0
+    images = curves(Path("runs/a")).Images("epoch/attention")
+    assert [image.step for image in images] == [1, 2, 3]
+    assert all(image.encoded_image_string.startswith(b"\x89PNG") for image in images)
+    assert len({image.encoded_image_string for image in images}) == 3
+    assert {(image.width, image.height) for image in images} == {(800, images[0].height)}
+    assert memlm("train", "--dataset", corpus, "--model", "lstm", "--epochs", 1, "--run-dir", "runs/b").exit_code == 0
+    assert curves(Path("runs/b")).Tags()["images"] == []

@@ -196,6 +196,19 @@ def test_every_recipe_takes_a_step(name: str, data: TextDataset):
     assert any(not torch.equal(old, new) for old, new in zip(before, training.model.parameters(), strict=True))
 
 
+def test_pictures_of_attention_change_nothing(data: TextDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    drawn, run = start(MEMORY, data, tmp_path / "drawn")
+    run_fit(drawn, run, data)
+    generator = torch.get_rng_state()
+    monkeypatch.setattr("memlm.attention.picture", lambda *_: None)
+    plain, other = start(MEMORY, data, tmp_path / "plain")
+    run_fit(plain, other, data)
+    assert torch.equal(generator, torch.get_rng_state())
+    assert without_times(run) == without_times(other)
+    for ours, theirs in zip(drawn.model.parameters(), plain.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 GOLDEN = Path(__file__).parent / "golden" / "losses.json"
 
 
