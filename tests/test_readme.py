@@ -26,7 +26,7 @@ def test_the_commands_run_in_their_order(
     corpus.rename(tmp_path / "ptb")  # what the README calls ptb is a folder of this name here
     monkeypatch.setattr("memlm.data.dataset.CATALOG", {})
     commands = [line for line in blocks() if line.startswith("memlm ")]
-    assert [line.split()[1] for line in commands] == ["train", "train", "eval", "compare"]
+    assert [line.split()[1] for line in commands] == ["train", "train", "eval", "compare", "attend", "attend"]
     for line in commands:
         words = shlex.split(line)[1:]
         if words[0] == "train":
@@ -46,13 +46,20 @@ def test_what_it_names_is_there(memlm: Callable[..., Result]):
     recipes = memlm("recipes").output
     for name in re.findall(r"--recipe ([\w-]+)", README):
         assert name in recipes
-    options = memlm("train", "--help").output + memlm("eval", "--help").output
+    options = "".join(memlm(verb, "--help").output for verb in ("train", "eval", "attend"))
     for option in re.findall(r"`(--[a-z-]+)", README):
         assert option in options, option
     tree = README.split("## What is where")[1].split("A run folder")[0]
     modules = {path.stem for path in (REPOSITORY / "memlm").rglob("*.py")} | {"safetensors"}
     for name in re.findall(r"(\w+)\.py", tree.replace("oracle_*.py", "")):
         assert name in modules, name
+
+
+def test_its_pictures_are_there_and_small():
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", README)
+    assert pictures
+    for name in pictures:
+        assert 0 < (REPOSITORY / name).stat().st_size < 60_000, name
 
 
 def test_the_python_lines_run(memlm: Callable[..., Result], corpus: Path):
