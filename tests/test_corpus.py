@@ -28,6 +28,17 @@ def naive_lines(content: bytes) -> list[list[str]]:
     return [[*line.decode().split(), EOS] for line in lines]
 
 
+def as_read(words: list[str]) -> str:
+    """The text of words, as it is said to be read: one space between the words of a line, a line feed after it."""
+    lines: list[list[str]] = [[]]
+    for word in words:
+        if word == EOS:
+            lines.append([])
+        else:
+            lines[-1].append(word)
+    return "".join(" ".join(line) + "\n" for line in lines[:-1])
+
+
 def flat(blocks: Iterable[list[str]]) -> list[str]:
     return [word for words in blocks for word in words]
 
@@ -72,10 +83,12 @@ def test_files_are_counted_and_encoded_as_lines_in_memory_are(text_file: Path, t
     places = {word: i for i, word in enumerate(vocabulary.words)}
     assert found.tokens.dtype == np.int32
     assert found.tokens.tolist() == [places.get(word, vocabulary.unk) for word in flat(lines)]
-    assert found.oov == sum(word not in places for word in flat(lines))
+    assert found.unknown.tolist() == [at for at, word in enumerate(flat(lines)) if word not in places]
+    assert found.characters == len(as_read(flat(lines)))
     in_memory = encode((line[:-1] for line in lines), vocabulary)
     assert in_memory.tokens.tolist() == found.tokens.tolist()
-    assert in_memory.oov == found.oov
+    assert in_memory.unknown.tolist() == found.unknown.tolist()
+    assert in_memory.characters == found.characters
 
 
 def test_a_word_longer_than_a_block_is_one_word(text_file: Path):
@@ -107,7 +120,9 @@ def test_the_most_frequent_word_comes_first():
 def test_encoding_counts_what_it_does_not_know(vocabulary: Vocabulary):
     text = encode([["the", "dog", "sat"], [], ["<unk>", "on"]], vocabulary)
     assert text.tokens.tolist() == [2, 1, 4, 0, 0, 1, 5, 0]
-    assert text.oov == 1  # <unk> itself is a known word
+    assert text.unknown.tolist() == [1]  # <unk> itself is a known word
+    assert text.oov == 1
+    assert text.characters == len("the dog sat\n\n<unk> on\n")
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1), unique=True))
@@ -157,3 +172,6 @@ def test_penn_treebank_has_its_known_counts(real_data: Path):
     encoded = {split: join(encode_blocks(read_words(path), vocabulary)) for split, path in files.items()}
     assert [len(text.tokens) for text in encoded.values()] == [929_589, 73_760, 82_430]
     assert [text.oov for text in encoded.values()] == [0, 0, 0]
+    assert [text.characters for text in encoded.values()] == [
+        sum(len(" ".join(line.split())) + 1 for line in path.read_text().splitlines()) for path in files.values()
+    ]

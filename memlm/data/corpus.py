@@ -20,14 +20,25 @@ from memlm.errors import MemlmError
 BLOCK = 1 << 20  # bytes
 
 Tokens = npt.NDArray[np.int32]
+Places = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedText:
-    """A text as ids: `tokens` is (T,), `oov` counts the words that the vocabulary does not hold."""
+    """A text as ids: `tokens` (T,), and where its words are not in the vocabulary: `unknown` (O,), rising.
+
+    `characters` are those (Unicode's code points) of the text as it is read: a line is its words with one space
+    between them and a line feed after the last. A word that is not known has the letters that stand in the text.
+    """
 
     tokens: Tokens
-    oov: int
+    unknown: Places
+    characters: int
+
+    @property
+    def oov(self) -> int:
+        """How many words the vocabulary does not hold; an `<unk>` that stands in the text is a word it holds."""
+        return len(self.unknown)
 
 
 @contextmanager
@@ -91,19 +102,33 @@ def count_words(blocks: Iterable[list[str]]) -> Counter[str]:
 
 
 def encode_blocks(blocks: Iterable[list[str]], vocabulary: Vocabulary) -> Iterator[EncodedText]:
-    """Each block's ids."""
+    """Each block's ids; places are counted from the start of the first block."""
+    count, after_end = 0, True  # of the words before the block; whether it begins a line
     for words in blocks:
         tokens = np.fromiter(vocabulary.ids(words), np.int32, len(words))
-        unknown = tokens < 0
+        unknown = np.flatnonzero(tokens < 0)
         tokens[unknown] = vocabulary.unk
-        yield EncodedText(tokens=tokens, oov=int(np.count_nonzero(unknown)))
+        ends = np.concatenate([[after_end], tokens == vocabulary.eos])
+        characters = _characters(words, begins=ends[:-1], ends=ends[1:])
+        yield EncodedText(tokens=tokens, unknown=unknown + count, characters=characters)
+        count, after_end = count + len(words), bool(ends[-1])
+
+
+def _characters(words: list[str], *, begins: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_]) -> int:
+    """Letters, a line feed for each `<eos>`, and a space before each other word that does not begin a line."""
+    line_feeds = np.count_nonzero(ends)
+    letters = sum(map(len, words)) - len(EOS) * line_feeds
+    return int(letters + line_feeds + np.count_nonzero(~begins & ~ends))
 
 
 def join(pieces: Iterable[EncodedText]) -> EncodedText:
-    """The pieces as one text."""
+    """The pieces of `encode_blocks` as one text."""
     kept = list(pieces)
-    tokens = np.concatenate([np.empty(0, np.int32), *(piece.tokens for piece in kept)])
-    return EncodedText(tokens=tokens, oov=sum(piece.oov for piece in kept))
+    return EncodedText(
+        tokens=np.concatenate([np.empty(0, np.int32), *(piece.tokens for piece in kept)]),
+        unknown=np.concatenate([np.empty(0, np.int64), *(piece.unknown for piece in kept)]),
+        characters=sum(piece.characters for piece in kept),
+    )
 
 
 def encode(lines: Iterable[list[str]], vocabulary: Vocabulary) -> EncodedText:

@@ -1,7 +1,8 @@
 """Encoded texts, made once and mapped from `encoded/` in the data folder.
 
 A file is named by what it was made of: the text, the vocabulary and the format. So none goes stale, and any may be
-deleted at any time. It holds two int64, the number of tokens and that of unknown words, and the tokens as int32.
+deleted at any time. It holds three int64, the numbers of tokens, of unknown words and of characters; the tokens as
+int32; and the places of the unknown words as int64.
 """
 
 import hashlib
@@ -18,9 +19,9 @@ from memlm.data.fetch import data_root
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 
-FORMAT = 1  # goes up when the files or the rules of splitting change
-HEADER, TOKEN = np.dtype(np.int64), np.dtype(np.int32)
-HEADER_SIZE = 2 * HEADER.itemsize
+FORMAT = 2  # goes up when the files or the rules of splitting change
+HEADER, TOKEN, PLACE = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int64)
+HEADER_SIZE = 3 * HEADER.itemsize
 WORTH_KEEPING = 1 << 20  # bytes of text; a smaller one is encoded faster than anyone would notice
 
 
@@ -63,22 +64,29 @@ def _in_memory(path: Path, vocabulary: Vocabulary) -> EncodedText:
 def _mapped(place: Path) -> EncodedText | None:
     """What the file holds; None if there is none, or not a whole one."""
     with suppress(OSError, ValueError), place.open("rb") as file:
-        count, oov = np.frombuffer(file.read(HEADER_SIZE), HEADER).tolist()
-        if count > 0 and os.fstat(file.fileno()).st_size == HEADER_SIZE + count * TOKEN.itemsize:
-            return EncodedText(tokens=np.memmap(file, TOKEN, "r", HEADER_SIZE, (count,)), oov=oov)
+        count, oov, characters = np.frombuffer(file.read(HEADER_SIZE), HEADER).tolist()
+        tokens_end = HEADER_SIZE + count * TOKEN.itemsize
+        if count > 0 and os.fstat(file.fileno()).st_size == tokens_end + oov * PLACE.itemsize:
+            tokens = np.memmap(file, TOKEN, "r", HEADER_SIZE, (count,))
+            file.seek(tokens_end)
+            return EncodedText(tokens=tokens, unknown=np.frombuffer(file.read(), PLACE), characters=characters)
     return None
 
 
 def _write(path: Path, pieces: Iterable[EncodedText]) -> None:
-    count = oov = 0
+    count = characters = 0
+    unknown = [np.empty(0, PLACE)]
     with path.open("wb") as file:
         file.write(bytes(HEADER_SIZE))
         for piece in pieces:
             file.write(piece.tokens.data)
+            unknown.append(piece.unknown)
             count += len(piece.tokens)
-            oov += piece.oov
+            characters += piece.characters
+        places = np.concatenate(unknown)
+        file.write(places.data)
         file.seek(0)
-        file.write(np.array([count, oov], HEADER).data)
+        file.write(np.array([count, len(places), characters], HEADER).data)
         file.flush()
         os.fsync(file.fileno())
 
