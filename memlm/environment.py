@@ -7,18 +7,24 @@ import sys
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import torch
+
+
+class Program(TypedDict):
+    """Which memlm made a figure, and when."""
+
+    date: str
+    memlm: str
+    commit: str | None
 
 
 def environment() -> dict[str, Any]:
     """Versions, commit, hardware, command and date of this process."""
     return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        **program(),
         "command": ["memlm", *sys.argv[1:]],
-        "memlm": version("memlm"),
-        "commit": commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
         "numpy": version("numpy"),
@@ -28,6 +34,11 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
+
+
+def program() -> Program:
+    """Which memlm this is, now."""
+    return Program(date=datetime.now(UTC).isoformat(timespec="seconds"), memlm=version("memlm"), commit=commit())
 
 
 def commit() -> str | None:

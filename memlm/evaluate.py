@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memlm.config import PROTOCOLS, unknown_name
 from memlm.data.chunks import Batch, consecutive, gather, streams
-from memlm.data.corpus import Tokens
+from memlm.data.corpus import Places, Tokens
 from memlm.errors import MemlmError
 from memlm.models import LanguageModel, State
 
@@ -90,19 +90,23 @@ def check_protocol(protocol: str, *, tokens: int, memory_size: int | None) -> No
         raise MemlmError(f"the facebook protocol needs more than {memory_size + 1} tokens, not {tokens}: use exact")
 
 
-def total(nats: TokenNats, *, protocol: str = "exact", memory_size: int | None = None) -> Score:
-    """Sum per-token nats (T,) by a protocol: each token once (`exact`), or as the reference code (`facebook`).
+def scored(tokens: int, *, protocol: str = "exact", memory_size: int | None = None) -> Places:
+    """Places of the tokens that a protocol scores: each token once (`exact`), or as the reference code (`facebook`).
 
     That never scores the first memory_size + 1 tokens, goes on from there again to fill the last of
     ceil(T / 128) batches, and so counts some tokens twice.
     """
-    check_protocol(protocol, tokens=len(nats), memory_size=memory_size)
+    check_protocol(protocol, tokens=tokens, memory_size=memory_size)
     if protocol == "exact" or memory_size is None:
-        return Score(tokens=len(nats), nats=float(nats.sum()))
-    first = memory_size + 1
-    count = -(-len(nats) // FACEBOOK_BATCH) * FACEBOOK_BATCH
-    scored = np.resize(nats[first:], count)  # repeats from the start where count is larger
-    return Score(tokens=count, nats=float(scored.sum()))
+        return np.arange(tokens)
+    count = -(-tokens // FACEBOOK_BATCH) * FACEBOOK_BATCH
+    return np.resize(np.arange(memory_size + 1, tokens), count)  # repeats from the start where count is larger
+
+
+def total(nats: TokenNats, *, protocol: str = "exact", memory_size: int | None = None) -> Score:
+    """Sum of per-token nats (T,) over the tokens that a protocol scores."""
+    places = scored(len(nats), protocol=protocol, memory_size=memory_size)
+    return Score(tokens=len(places), nats=float(nats[places].sum()))
 
 
 def evaluate(model: LanguageModel, tokens: Tokens, *, protocol: str = "exact") -> Score:

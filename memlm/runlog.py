@@ -6,7 +6,7 @@
 - metrics.jsonl: a line an epoch
 - events.*: TensorBoard (memlm.curves)
 - best/, last/: checkpoints (memlm.checkpoint)
-- evaluations.json, summary.json: the figures
+- evaluations.json, scores/, summary.json: the figures, and the nats of each token (memlm.evaluations)
 """
 
 import json
@@ -24,7 +24,7 @@ from memlm.errors import MemlmError
 # All that memlm writes into a run folder; --overwrite removes nothing else.
 OURS = (
     *("env.json*", "config.toml*", "vocab.txt", "metrics.jsonl*", "summary.json*", "evaluations.json*"),
-    *("best", "best.*", "last", "last.*", "events.out.tfevents.*"),
+    *("best", "best.*", "last", "last.*", "scores", "events.out.tfevents.*"),
 )
 
 
@@ -97,8 +97,9 @@ class RunFolder:
         noted = self.environment()
         resumed = [*noted.get("resumed", []), environment() | facts]
         self.write_json("env.json", noted | {"resumed": resumed})
-        for name in ("summary.json", "evaluations.json"):
-            (self.path / name).unlink(missing_ok=True)
+        figures = [self.path / name for name in ("summary.json", "evaluations.json")]
+        for path in (*figures, *self.path.glob("scores/*.safetensors")):
+            path.unlink(missing_ok=True)
 
     def write_metrics(self, history: Sequence[Mapping[str, Any]]) -> None:
         """One line for each epoch. Rewritten whole, so that a resumed run has no epoch twice."""
@@ -127,10 +128,15 @@ class RunFolder:
         return value
 
     def _write(self, name: str, text: str) -> None:
+        self.write_bytes(name, text.encode())
+
+    def write_bytes(self, name: str, content: bytes) -> None:
+        """A file in the folder or in one within it, whole or not at all."""
         path = self.path / name
-        new = path.with_name(name + ".new")
+        new = path.with_name(path.name + ".new")
         try:
-            new.write_text(text, encoding="utf-8")
+            path.parent.mkdir(exist_ok=True)
+            new.write_bytes(content)
             new.replace(path)
         except OSError as error:
             raise MemlmError(f"cannot write {path}: {error.strerror}") from None

@@ -4,13 +4,12 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 
-from memlm import attention, checkpoint
+from memlm import attention, checkpoint, passport
 from memlm.attention import Attention, AverageAttention, Tick
 from memlm.config import Config
 from memlm.data import dataset
@@ -19,9 +18,11 @@ from memlm.data.corpus import EncodedText, Tokens, encode
 from memlm.data.dataset import TextDataset
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
-from memlm.evaluate import TokenNats, check_protocol, perplexity, token_nats, total
+from memlm.evaluate import TokenNats, check_protocol, perplexity, token_nats
+from memlm.evaluations import Evaluation
 from memlm.generate import generate
 from memlm.models import LanguageModel, build
+from memlm.passport import ALL_BEFORE, Facts, Passport
 from memlm.runlog import RunFolder
 from memlm.sampling import Sampling
 from memlm.scoring import ScoredSentence, score_lines
@@ -59,39 +60,47 @@ class TrainedModel:
     checkpoint: str
     step: int  # of training, at which the checkpoint was made
 
-    def evaluate(self, split: str = "test", *, protocol: str = "exact") -> dict[str, Any]:
+    def evaluate(self, split: str = "test", *, protocol: str = "exact") -> Passport:
         """Score of a split of the dataset that the model was trained on, with all that the figure rests on."""
-        return self.score(
-            dataset.load(self.config.dataset, splits=[split], vocabulary=self.vocabulary), split, protocol
-        )
+        return self.score(self.data(split), split, protocol).passport
 
-    def score(self, data: TextDataset, split: str, protocol: str = "exact") -> dict[str, Any]:
-        """`evaluate`, of a dataset that was read before under this model's vocabulary."""
+    def data(self, *splits: str) -> TextDataset:
+        """Splits of the dataset that the model was trained on, under its vocabulary."""
+        return dataset.load(self.config.dataset, splits=splits, vocabulary=self.vocabulary)
+
+    def score(self, data: TextDataset, split: str, protocol: str = "exact") -> Evaluation:
+        """`evaluate`, of a dataset that was read before under this model's vocabulary; with the nats of each token."""
         text, memory_size = data.splits[split], self.model.memory_size
         check_protocol(protocol, tokens=len(text.tokens), memory_size=memory_size)
         began = time.perf_counter()
-        score = total(token_nats(self.model, text.tokens), protocol=protocol, memory_size=memory_size)
-        result = {
-            "run": str(self.run.path),
-            "model": self.config.model.name,
-            "label": self.config.model.label,
-            "dataset": self.config.dataset,
-            "split": split,
-            "protocol": protocol,
-            "checkpoint": self.checkpoint,
-            "step": self.step,
-            "parameters": self.model.parameter_count,
-            "tokens": score.tokens,
-            "oov": text.oov,
-            "nats": score.nats,
-            "perplexity": score.perplexity,
-            "vocabulary_sha256": self.vocabulary.sha256,
-            "data_sha256": dataset.data_sha256(text),
-            "seconds": time.perf_counter() - began,
-        }
-        if split in data.floor_nats:
-            result["floor_perplexity"] = perplexity(data.floor_nats[split], len(text.tokens))
-        return result
+        nats = token_nats(self.model, text.tokens)
+        facts = self.facts(split, protocol, seconds=time.perf_counter() - began)
+        floor = data.floor_nats.get(split)
+        return Evaluation(
+            passport=passport.make(nats, text, facts, memory_size=memory_size, floor_nats=floor), nats=nats
+        )
+
+    def facts(self, split: str, protocol: str, *, seconds: float) -> Facts:
+        """What a passport says of this model as it was trained, with no wrapper on."""
+        weight = next(self.model.parameters())
+        return Facts(
+            run=str(self.run.path),
+            model=self.config.model.name,
+            label=self.config.model.label,
+            dataset=self.config.dataset,
+            split=split,
+            protocol=protocol,
+            checkpoint=self.checkpoint,
+            step=self.step,
+            parameters=self.model.parameter_count,
+            tokenizer=self.vocabulary.tokenizer,
+            vocabulary_sha256=self.vocabulary.sha256,
+            context=ALL_BEFORE if self.model.carries_state else self.model.context_size,
+            wrappers={},
+            dtype=str(weight.dtype).removeprefix("torch."),
+            device=weight.device.type,
+            seconds=seconds,
+        )
 
     def token_nats(self, text: str) -> TokenNats:
         """-log p of each word of the text and of the `<eos>` after each of its lines, given all before it: (T,)."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memlm.errors import MemlmError
-from memlm.evaluate import FACEBOOK_BATCH, perplexity, total
+from memlm.evaluate import FACEBOOK_BATCH, perplexity, scored, total
 from tests import oracle_memn2n
 
 
@@ -21,11 +21,12 @@ def test_exact_counts_every_token_once(rng: np.random.Generator):
 @pytest.mark.parametrize(("length", "memory"), [(1000, 10), (82_430, 100), (82_430, 200), (130, 100)])
 def test_facebook_agrees_with_a_reading_of_the_reference_code(length: int, memory: int, rng: np.random.Generator):
     nats = rng.random(length)
-    expected_nats, expected_count, _ = oracle_memn2n.facebook_protocol(range(length), nats, memory)
+    expected_nats, expected_count, distinct = oracle_memn2n.facebook_protocol(range(length), nats, memory)
     score = total(nats, protocol="facebook", memory_size=memory)
     assert score.tokens == expected_count
     assert score.tokens % FACEBOOK_BATCH == 0
     assert score.nats == pytest.approx(expected_nats)
+    assert len(np.unique(scored(length, protocol="facebook", memory_size=memory))) == distinct
 
 
 def test_facebook_needs_a_memory_and_a_text_longer_than_it():

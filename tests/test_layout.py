@@ -16,7 +16,7 @@ LAYERS = [
     ["config", "jsontext", "environment", "sampling", "pictures"],
     ["data", "models"],
     ["optim", "checkpoint", "runlog", "curves"],
-    ["recipes", "evaluate", "report", "arpa", "attention"],
+    ["recipes", "evaluate", "passport", "evaluations", "report", "arpa", "attention"],
     ["streams"],
     ["scoring", "generate"],
     ["train"],

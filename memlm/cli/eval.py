@@ -1,12 +1,15 @@
 """`memlm eval`."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from memlm import jsontext
 from memlm.config import DEVICES, PROTOCOLS
+
+if TYPE_CHECKING:
+    from memlm.passport import Passport
 
 
 @click.command("eval")
@@ -23,22 +26,22 @@ from memlm.config import DEVICES, PROTOCOLS
     "--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True, help="which state"
 )
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where")
-@click.option("--json", "as_json", is_flag=True, help="one JSON object")
+@click.option("--json", "as_json", is_flag=True, help="one JSON object: the figure's passport")
 def command(run: Path, split: str, protocol: str, checkpoint: str, device: str, as_json: bool) -> None:
     """Perplexity of a trained model on a split of the dataset it was trained on.
 
-    Total nats over total tokens; the score is kept with the run for `memlm compare`.
+    Total nats over total tokens; the score is kept with the run for `memlm compare`, with the nats of each token.
     """
-    from memlm import report, trained
+    from memlm import evaluations, trained
 
     model = trained.load(run, checkpoint=checkpoint, device=device)
-    result = model.evaluate(split, protocol=protocol)
-    click.echo(jsontext.dumps(result) if as_json else _line(result))
-    report.record(model.run, result)
+    evaluation = model.score(model.data(split), split, protocol)
+    click.echo(jsontext.dumps(evaluation.passport) if as_json else _line(evaluation.passport))
+    evaluations.record(model.run, evaluation)
 
 
-def _line(result: dict[str, Any]) -> str:
-    floor = f", floor {result['floor_perplexity']:.2f}" if "floor_perplexity" in result else ""
+def _line(result: "Passport") -> str:
+    floor = f", floor {result['floor_perplexity']:.2f}" if result["floor_perplexity"] is not None else ""
     counts = f"{result['tokens']:,} tokens, {result['oov']:,} unknown words"
     how = f"protocol {result['protocol']}, checkpoint {result['checkpoint']}"
     where = f"{result['label']} on {result['dataset']} {result['split']}"

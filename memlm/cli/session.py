@@ -11,7 +11,7 @@ import torch
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from memlm import checkpoint, report, train
+from memlm import checkpoint, evaluations, report, train
 from memlm.config import Config
 from memlm.curves import write_result
 from memlm.data import dataset
@@ -89,10 +89,11 @@ def conclude(
 ) -> None:
     """Score the run's best state, and write the summary of a run that has finished."""
     trained = load_run(run, which="best", device=device)
-    scores = {split: trained.score(data, split) for split in SCORED}
-    for score in scores.values():
-        report.record(run, score)
-    figures = {f"{split}_perplexity": score["perplexity"] for split, score in scores.items()}
+    figures = {}
+    for split in SCORED:
+        evaluation = trained.score(data, split)
+        evaluations.record(run, evaluation)
+        figures[f"{split}_perplexity"] = evaluation.passport["perplexity"]
     history = run.metrics()
     summary = {
         "model": config.model.name,
@@ -110,7 +111,7 @@ def conclude(
     }
     write_result(run.path, config, figures, steps)
     run.write_json("summary.json", summary)
-    shown = ", ".join(f"{split} {score['perplexity']:.2f}" for split, score in scores.items())
+    shown = ", ".join(f"{split} {figures[f'{split}_perplexity']:.2f}" for split in SCORED)
     display.say(f"best epoch {best_epoch}: perplexity {shown}")
 
 

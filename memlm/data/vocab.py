@@ -15,6 +15,8 @@ UNK = "<unk>"
 class Vocabulary:
     """A bijection of words and ids 0..V-1, the most frequent first; unknown words have the id of `<unk>`."""
 
+    tokenizer = "words"
+
     def __init__(self, words: Sequence[str]) -> None:
         self.words = tuple(words)
         self._ids = {word: i for i, word in enumerate(self.words)}

@@ -1,0 +1,86 @@
+"""The evaluations that a run keeps: passports in evaluations.json, the nats of each token in scores/."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from memlm import checkpoint
+from memlm.errors import MemlmError
+from memlm.evaluate import TokenNats
+from memlm.passport import Passport
+from memlm.runlog import RunFolder
+
+EVALUATIONS = "evaluations.json"
+MOST_KEPT = 10_000_000  # tokens: 80 MB; no nats of a longer split are kept
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """A figure with what it rests on, and -log p of each token of the split: `nats` (T,)."""
+
+    passport: Passport
+    nats: TokenNats
+
+
+def record(run: RunFolder, evaluation: Evaluation) -> None:
+    """Keep an evaluation with its run, for `compare`; the newest one of a kind stays.
+
+    A kind is the split, protocol and checkpoint, and the wrappers worn: "test/exact/best", "test/exact/best+cache".
+
+    The nats of each token are kept under the same name, as float64, of the exact protocol alone (the other one adds
+    up the same nats in another way) and of splits of up to MOST_KEPT tokens.
+    """
+    passport, nats = evaluation.passport, evaluation.nats
+    state = "+".join([passport["checkpoint"], *sorted(passport["wrappers"])])
+    key = f"{passport['split']}/{passport['protocol']}/{state}"
+    if passport["protocol"] == "exact" and len(nats) <= MOST_KEPT:
+        run.write_bytes(_file(key), save({"nats": np.ascontiguousarray(nats, np.float64)}))
+    run.write_json(EVALUATIONS, run.read_json(EVALUATIONS) | {key: passport})
+
+
+def best_passport(run: RunFolder, split: str, protocol: str) -> dict[str, Any]:
+    """The passport of the run's best state as it is now: one of an earlier best state does not count.
+
+    Raises MemlmError if there is none yet.
+    """
+    found = run.read_json(EVALUATIONS).get(f"{split}/{protocol}/best")
+    if isinstance(found, dict) and found.get("step") == checkpoint.step_of(run.best):
+        return found
+    option = "" if protocol == "exact" else f" --protocol {protocol}"
+    raise MemlmError(
+        f"{run.path} has no {protocol} score of its best state on {split}: "
+        f"run `memlm eval {run.path} --split {split}{option}`"
+    )
+
+
+def best_nats(run: RunFolder, split: str) -> TokenNats:
+    """-log p of each token of a split (T,) under the run's best state, as its exact evaluation kept them.
+
+    Raises MemlmError if they are not there, or not those that the passport's figure was made of.
+    """
+    passport = best_passport(run, split, "exact")
+    try:
+        tokens, total = int(passport["tokens"]), float(passport["nats"])
+    except (KeyError, TypeError, ValueError):
+        raise MemlmError(f"{run.path} is damaged: {EVALUATIONS} lacks a figure") from None
+    if tokens > MOST_KEPT:
+        raise MemlmError(f"{split} has more than {MOST_KEPT:,} tokens: the nats of each are not kept")
+    path = run.path / _file(f"{split}/exact/best")
+    again = f"run `memlm eval {run.path} --split {split}`"
+    try:
+        nats = load(path.read_bytes())["nats"]
+    except FileNotFoundError:
+        raise MemlmError(f"{run.path} keeps no nats of the tokens of {split}: {again}") from None
+    except (OSError, SafetensorError, KeyError):
+        raise MemlmError(f"{path} is damaged or can't be read: {again}") from None
+    if nats.shape != (tokens,) or not math.isclose(float(nats.sum()), total, rel_tol=1e-9):
+        raise MemlmError(f"{path} is not of the evaluation in {EVALUATIONS}: {again}")
+    return nats
+
+
+def _file(key: str) -> str:
+    return f"scores/{key.replace('/', '-')}.safetensors"

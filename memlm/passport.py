@@ -1,0 +1,84 @@
+"""The passport of an evaluation: its figures, and all that they rest on."""
+
+import math
+from typing import Any, TypedDict
+
+import numpy as np
+
+from memlm.data.corpus import EncodedText
+from memlm.data.dataset import data_sha256
+from memlm.environment import Program, program
+from memlm.evaluate import TokenNats, perplexity, scored
+
+ALL_BEFORE = "all before"  # context of a model that carries state
+
+
+class Facts(TypedDict):
+    """What was evaluated on what, and how."""
+
+    run: str
+    model: str
+    label: str
+    dataset: str
+    split: str
+    protocol: str
+    checkpoint: str
+    step: int  # of training, at which the checkpoint was made
+    parameters: int
+    tokenizer: str
+    vocabulary_sha256: str
+    context: int | str  # words before it that a prediction can see, or ALL_BEFORE
+    wrappers: dict[str, Any]  # worn at evaluation: settings by name
+    dtype: str
+    device: str
+    seconds: float
+
+
+class Passport(Facts, Program):
+    """The figures of an evaluation. One that can't be had is None: of no tokens, or of a part of a text.
+
+    Perplexities are exp of nats a token; a token, without those whose word the vocabulary does not hold (it holds an
+    `<unk>` that stands in the text); and a word, which the end of a line is one of.
+    """
+
+    tokens: int  # scored, those that were scored twice counted twice
+    skipped: int  # of the split, never scored
+    oov: int  # scored, of words that the vocabulary does not hold: scored as <unk>
+    words: int
+    characters: int | None  # as EncodedText counts them; of a text that was scored whole, and once
+    nats: float
+    perplexity: float
+    perplexity_without_oov: float | None
+    word_perplexity: float
+    bits_per_character: float | None
+    floor_perplexity: float | None  # of a text whose entropy is known
+    data_sha256: str  # of the split's ids
+
+
+def make(
+    nats: TokenNats, text: EncodedText, facts: Facts, *, memory_size: int | None, floor_nats: float | None = None
+) -> Passport:
+    """The passport of per-token nats (T,) of a text, whoever computed them; sums are those of the facts' protocol."""
+    places = scored(len(nats), protocol=facts["protocol"], memory_size=memory_size)
+    of_unknown = np.zeros(len(nats), bool)
+    of_unknown[text.unknown] = True
+    total, known = float(nats[places].sum()), nats[places][~of_unknown[places]]
+    skipped = len(nats) - len(np.unique(places))
+    whole = skipped == 0 and len(places) == len(nats)
+    words = len(places)  # each of its tokens is a word
+    return Passport(
+        **facts,
+        tokens=len(places),
+        skipped=skipped,
+        oov=len(places) - len(known),
+        words=words,
+        characters=text.characters if whole else None,
+        nats=total,
+        perplexity=perplexity(total, len(places)),
+        perplexity_without_oov=perplexity(float(known.sum()), len(known)) if len(known) else None,
+        word_perplexity=perplexity(total, words),
+        bits_per_character=total / math.log(2) / text.characters if whole else None,
+        floor_perplexity=None if floor_nats is None else perplexity(floor_nats, len(nats)),
+        data_sha256=data_sha256(text),
+        **program(),
+    )
