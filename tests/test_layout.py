@@ -13,10 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each layer may import itself and those above it in this list.
 LAYERS = [
     ["errors"],
-    ["config", "jsontext", "environment", "sampling", "pictures"],
-    ["data", "models"],
-    ["optim", "checkpoint", "runlog", "curves"],
-    ["recipes", "evaluate", "passport", "evaluations", "report", "arpa", "attention"],
+    ["recipes", "evaluate", "passport", "evaluations", "bootstrap", "report", "arpa", "attention"],
     ["streams"],
     ["scoring", "generate"],
     ["train"],
