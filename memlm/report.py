@@ -1,12 +1,18 @@
 """Tables made from run folders."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from memlm import bootstrap
+from memlm.bootstrap import Difference
 from memlm.errors import MemlmError
-from memlm.evaluations import EVALUATIONS, best_passport
+from memlm.evaluations import EVALUATIONS, best_nats, best_passport
+from memlm.learning_curves import Curve, draw
 from memlm.runlog import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 SPLITS = ("valid", "test")
 MUST_AGREE = ("dataset", "tokenizer", "vocabulary_sha256", "protocol", "data_sha256", "tokens")
@@ -25,6 +31,34 @@ def compare(paths: Sequence[Path], *, protocol: str = "exact") -> list[dict[str,
         for split in score:
             _refuse_if_different(runs[0], scores[0][split], run, score[split])
     return [_row(run, score) for run, score in zip(runs, scores, strict=True)]
+
+
+def differences(paths: Sequence[Path], *, protocol: str = "exact") -> list[dict[str, Difference | str]]:
+    """For each run, by split, its difference from the first one, or the reason why there is none; {} for the first."""
+    first, *others = [RunFolder.open(path) for path in paths]
+    return [{}, *({split: _difference(run, first, split, protocol) for split in SPLITS} for run in others)]
+
+
+def _difference(run: RunFolder, first: RunFolder, split: str, protocol: str) -> Difference | str:
+    if protocol != "exact":
+        return f"differences are told of exact scores alone: protocol {protocol} counts some tokens twice"
+    try:
+        return bootstrap.paired(best_nats(run, split), best_nats(first, split))
+    except MemlmError as reason:
+        return f"{reason}"
+
+
+def learning_curves(paths: Sequence[Path], rows: Sequence[Mapping[str, Any]]) -> "Figure":
+    """Perplexity by epoch of compared runs, from their rows."""
+    curves = [
+        Curve(run=row["run"], perplexity=row["valid_perplexity"], history=RunFolder.open(path).metrics())
+        for path, row in zip(paths, rows, strict=True)
+    ]
+    title = f"Validation perplexity on {Path(rows[0]['dataset']).name}"
+    try:
+        return draw(curves, title=title, floor=rows[0]["valid_floor"])
+    except (KeyError, TypeError):
+        raise MemlmError("can't draw the runs: a metrics.jsonl lacks a figure") from None
 
 
 def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:

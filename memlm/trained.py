@@ -82,7 +82,7 @@ class TrainedModel:
 
     def facts(self, split: str, protocol: str, *, seconds: float) -> Facts:
         """What a passport says of this model as it was trained, with no wrapper on."""
-        weight = next(self.model.parameters())
+        weight = next(tensor for tensor in self.model.tensors().values() if tensor.is_floating_point())
         return Facts(
             run=str(self.run.path),
             model=self.config.model.name,

@@ -14,7 +14,7 @@ COMMANDS = {
     "eval": "perplexity of a trained model on a split",
     "score": "log-probability and rank of each word of a text",
     "generate": "let a model write",
-    "compare": "runs side by side in a table",
+    "compare": "runs side by side, and whether they differ",
     "attend": "which past words each hop of a memory network looks at",
     "export": "a model in another toolkit's format",
     "recipes": "list the named settings",

@@ -1,31 +1,95 @@
 """`memlm compare`."""
 
+import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memlm import jsontext
 from memlm.cli import tables
+from memlm.cli.plots import plot_options
 from memlm.config import PROTOCOLS
+
+if TYPE_CHECKING:
+    from memlm.bootstrap import Difference
 
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--protocol", type=click.Choice(PROTOCOLS), default="exact", show_default=True, help="of the scores")
 @click.option("--json", "as_json", is_flag=True, help="a JSON list, one object a run")
-def command(runs: tuple[Path, ...], protocol: str, as_json: bool) -> None:
-    """Runs side by side: perplexities of their best states.
+@plot_options("draw the runs' perplexity by epoch")
+def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | None, overwrite: bool) -> None:
+    """Runs side by side: perplexities of their best states, and whether each differs from the first.
 
-    Refused if dataset, vocabulary or protocol differ: such perplexities do not compare.
+    A difference is told by a paired bootstrap over blocks of tokens. It speaks of these trained models: the same
+    settings with another seed make another model. Refused if dataset, tokenizer, vocabulary or protocol differ: such
+    perplexities do not compare.
     """
-    from memlm import report
+    from memlm import pictures, report
 
+    if plot is not None:
+        pictures.check_file(plot, overwrite=overwrite)
     rows = report.compare(runs, protocol=protocol)
+    differences = report.differences(runs, protocol=protocol)
+    if plot is not None:
+        pictures.save(report.learning_curves(runs, rows), plot)
     if as_json:
-        click.echo(jsontext.dumps(rows, indent=1))
+        click.echo(
+            jsontext.dumps([_with_differences(*pair) for pair in zip(rows, differences, strict=True)], indent=1)
+        )
         return
     _print_table(rows)
+    lines = [
+        difference if isinstance(difference, str) else in_words(difference, row["run"], rows[0]["run"], split)
+        for row, by_split in zip(rows, differences, strict=True)
+        for split, difference in by_split.items()
+    ]
+    for line in dict.fromkeys(lines):  # the reason why there is none may be the same for all
+        click.echo(line)
+
+
+def in_words(difference: "Difference", one: str, other: str, split: str) -> str:
+    """A line that says which run is better on a split, and by how much, or that it can't be told."""
+    from memlm.bootstrap import LEVEL
+
+    interval = f"{100 * LEVEL:g} % interval"
+    if not difference.told:
+        return (
+            f"no difference can be told between {other} and {one} on {split}: {one} has {_change(difference.nats)} "
+            f"perplexity, {interval} {_change(difference.low)} to {_change(difference.high)}, probability "
+            f"{_probability(difference.probability)} that it is better"
+        )
+    if difference.nats > 0:
+        one, other, difference = other, one, difference.reversed
+    return (
+        f"{one} is better than {other} on {split}: {_change(difference.nats)} perplexity, {interval} "
+        f"{_percent(difference.high)} to {_percent(difference.low)} %, "
+        f"probability {_probability(difference.probability)}"
+    )
+
+
+def _percent(nats: float) -> str:
+    """How much lower or higher a perplexity is, without the sign."""
+    percent = 100 * abs(math.expm1(nats))
+    return f"{percent:.{1 if percent >= 1 else 2}f}"
+
+
+def _change(nats: float) -> str:
+    return f"{_percent(nats)} % {'higher' if nats > 0 else 'lower'}"
+
+
+def _probability(value: float) -> str:
+    return "> 0.999" if value > 0.999 else f"{value:.3f}"
+
+
+def _with_differences(row: dict[str, Any], by_split: dict[str, Any]) -> dict[str, Any]:
+    told = {
+        split: {"reason": difference} if isinstance(difference, str) else difference.figures()
+        for split, difference in by_split.items()
+    }
+    return row | {"differences_from_first": told}
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
