@@ -42,6 +42,11 @@ def record(run: RunFolder, evaluation: Evaluation) -> None:
     run.write_json(EVALUATIONS, run.read_json(EVALUATIONS) | {key: passport})
 
 
+def passports(run: RunFolder) -> list[dict[str, Any]]:
+    """All that the run keeps; what is damaged among them is left out."""
+    return [found for found in run.read_json(EVALUATIONS).values() if isinstance(found, dict)]
+
+
 def best_passport(run: RunFolder, split: str, protocol: str) -> dict[str, Any]:
     """The passport of the run's best state as it is now: one of an earlier best state does not count.
 

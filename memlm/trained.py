@@ -1,9 +1,10 @@
 """A trained model, loaded from its run folder: evaluation, perplexity of a text, the next word, and attention."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +27,7 @@ from memlm.passport import ALL_BEFORE, Facts, Passport
 from memlm.runlog import RunFolder
 from memlm.sampling import Sampling
 from memlm.scoring import ScoredSentence, score_lines
-from memlm.streams import ModelStream, Stream
+from memlm.streams import ModelStream, Stream, Worn, stream_nats
 from memlm.train import choose_device
 
 
@@ -59,6 +60,8 @@ class TrainedModel:
     model: LanguageModel
     checkpoint: str
     step: int  # of training, at which the checkpoint was made
+    worn: Worn | None = None  # the model in wrappers: memlm.wearing
+    wrappers: Mapping[str, Any] = field(default_factory=dict)  # these, as a passport names them
 
     def evaluate(self, split: str = "test", *, protocol: str = "exact") -> Passport:
         """Score of a split of the dataset that the model was trained on, with all that the figure rests on."""
@@ -68,12 +71,17 @@ class TrainedModel:
         """Splits of the dataset that the model was trained on, under its vocabulary."""
         return dataset.load(self.config.dataset, splits=splits, vocabulary=self.vocabulary)
 
-    def score(self, data: TextDataset, split: str, protocol: str = "exact") -> Evaluation:
-        """`evaluate`, of a dataset that was read before under this model's vocabulary; with the nats of each token."""
+    def score(
+        self, data: TextDataset, split: str, protocol: str = "exact", *, tick: Tick = lambda done, total: None
+    ) -> Evaluation:
+        """`evaluate`, of a dataset that was read before under this model's vocabulary; with the nats of each token.
+
+        `tick` is told how many tokens are done, and of how many, where a model in wrappers takes its time.
+        """
         text, memory_size = data.splits[split], self.model.memory_size
         check_protocol(protocol, tokens=len(text.tokens), memory_size=memory_size)
         began = time.perf_counter()
-        nats = token_nats(self.model, text.tokens)
+        nats = self._nats(text.tokens, tick)
         facts = self.facts(split, protocol, seconds=time.perf_counter() - began)
         floor = data.floor_nats.get(split)
         return Evaluation(
@@ -81,7 +89,7 @@ class TrainedModel:
         )
 
     def facts(self, split: str, protocol: str, *, seconds: float) -> Facts:
-        """What a passport says of this model as it was trained, with no wrapper on."""
+        """What a passport says of this model."""
         weight = next(tensor for tensor in self.model.tensors().values() if tensor.is_floating_point())
         return Facts(
             run=str(self.run.path),
@@ -96,7 +104,7 @@ class TrainedModel:
             tokenizer=self.vocabulary.tokenizer,
             vocabulary_sha256=self.vocabulary.sha256,
             context=ALL_BEFORE if self.model.carries_state else self.model.context_size,
-            wrappers={},
+            wrappers=dict(self.wrappers),
             dtype=str(weight.dtype).removeprefix("torch."),
             device=weight.device.type,
             seconds=seconds,
@@ -104,7 +112,17 @@ class TrainedModel:
 
     def token_nats(self, text: str) -> TokenNats:
         """-log p of each word of the text and of the `<eos>` after each of its lines, given all before it: (T,)."""
-        return token_nats(self.model, self._encode(text).tokens)
+        return self._nats(self._encode(text).tokens)
+
+    def _nats(self, tokens: Tokens, tick: Tick = lambda done, total: None) -> TokenNats:
+        if self.worn is None:
+            return token_nats(self.model, tokens)
+        pieces, done = [], 0
+        for piece in stream_nats(self.stream(), tokens):
+            pieces.append(piece)
+            done += len(piece)
+            tick(done, len(tokens))
+        return np.concatenate(pieces)
 
     def perplexity(self, text: str) -> float:
         """Perplexity of a text: words split at white space, one `<eos>` a line, unknown words as `<unk>`."""
@@ -128,7 +146,7 @@ class TrainedModel:
         if weights is not None:
             memory = [self.vocabulary.words[i] for i in seen]
             looked_at = weights[:, 0, -1, empty:].double().cpu().numpy()
-        probabilities = log_p[0].double().exp().cpu().numpy()
+        probabilities = (log_p[0] if self.worn is None else self._ahead(tokens)).double().exp().cpu().numpy()
         return NextWord(words=self.vocabulary.words, probabilities=probabilities, memory=memory, attention=looked_at)
 
     def attend(self, text: str, *, targets: Sequence[int] | None = None) -> Attention:
@@ -181,8 +199,15 @@ class TrainedModel:
         return generate(self.stream(), self.vocabulary, tokens, sampling or Sampling(), seed=seed)
 
     def stream(self) -> Stream:
-        """The model at the start of a text."""
-        return ModelStream(self.model)
+        """The model, in what it wears, at the start of a text."""
+        return ModelStream(self.model) if self.worn is None else self.worn.stream()
+
+    def _ahead(self, tokens: Tokens) -> torch.Tensor:
+        """Log-probabilities (V,) after the tokens, of the model in what it wears."""
+        stream = self.stream()
+        for _ in stream_nats(stream, tokens):
+            pass
+        return stream.ahead()
 
     def _context(self, text: str) -> Tokens:
         """A text that goes on: no `<eos>` after its last line."""

@@ -21,6 +21,7 @@ LAYERS = [
     ["scoring", "generate"],
     ["train"],
     ["trained"],
+    ["wearing"],
     ["bench"],
     ["cli", "__main__"],
 ]

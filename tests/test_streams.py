@@ -25,7 +25,7 @@ from memlm.streams import (
     stream_nats,
     tune,
 )
-from memlm.streams.tune import climb
+from memlm.streams.tuning import climb
 
 V = 13
 MODELS: dict[str, ModelConfig] = {

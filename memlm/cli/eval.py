@@ -1,12 +1,14 @@
 """`memlm eval`."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from memlm import jsontext
-from memlm.config import DEVICES, PROTOCOLS
+from memlm.cli.options import checkpoint_option, device_option
+from memlm.config import PROTOCOLS
 
 if TYPE_CHECKING:
     from memlm.passport import Passport
@@ -22,20 +24,52 @@ if TYPE_CHECKING:
     show_default=True,
     help="exact: every token once; facebook: the tokens that the reference code scores",
 )
+@click.option("--cache", is_flag=True, help="mix in a cache of the words read so far (Grave et al. 2017)")
+@click.option("--dynamic", is_flag=True, help="learn from what was read so far (Krause et al. 2018)")
+@click.option("--mix", type=click.Path(path_type=Path), multiple=True, metavar="RUN", help="mix in another model")
 @click.option(
-    "--checkpoint", type=click.Choice(["best", "last"]), default="best", show_default=True, help="which state"
+    "--tune-again", is_flag=True, help="tune these anew, though the run keeps weights of an evaluation before"
 )
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where")
+@checkpoint_option
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON object: the figure's passport")
-def command(run: Path, split: str, protocol: str, checkpoint: str, device: str, as_json: bool) -> None:
+def command(
+    run: Path,
+    split: str,
+    protocol: str,
+    cache: bool,
+    dynamic: bool,
+    mix: tuple[Path, ...],
+    tune_again: bool,
+    checkpoint: str,
+    device: str,
+    as_json: bool,
+) -> None:
     """Perplexity of a trained model on a split of the dataset it was trained on.
 
     Total nats over total tokens; the score is kept with the run for `memlm compare`, with the nats of each token.
+    What a model wears (--cache, --dynamic, --mix) is tuned on the validation split alone.
     """
-    from memlm import evaluations, trained
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from memlm import evaluations, trained, wearing
 
     model = trained.load(run, checkpoint=checkpoint, device=device)
-    evaluation = model.score(model.data(split), split, protocol)
+    if cache or dynamic or mix:
+        others = [trained.load(other, device=device) for other in mix]
+        model = wearing.wear(
+            model, cache=cache, dynamic=dynamic, mix=others, again=tune_again, report=partial(click.echo, err=True)
+        )
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(f"scoring {split}", total=None, visible=False)
+        evaluation = model.score(
+            model.data(split),
+            split,
+            protocol,
+            tick=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
+        )
     click.echo(jsontext.dumps(evaluation.passport) if as_json else _line(evaluation.passport))
     evaluations.record(model.run, evaluation)
 
@@ -44,5 +78,8 @@ def _line(result: "Passport") -> str:
     floor = f", floor {result['floor_perplexity']:.2f}" if result["floor_perplexity"] is not None else ""
     counts = f"{result['tokens']:,} tokens, {result['oov']:,} unknown words"
     how = f"protocol {result['protocol']}, checkpoint {result['checkpoint']}"
-    where = f"{result['label']} on {result['dataset']} {result['split']}"
+    wrappers = result["wrappers"]
+    worn = "".join(f" + {name}" for name in wrappers if name != "mix")
+    worn += "".join(f" + {other['weight']:.2f} of {other['label']}" for other in wrappers.get("mix", ()))
+    where = f"{result['label']}{worn} on {result['dataset']} {result['split']}"
     return f"{where}: perplexity {result['perplexity']:.2f}{floor} ({counts}, {how})"

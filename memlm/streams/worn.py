@@ -12,7 +12,7 @@ from memlm.streams.base import ModelStream, Stream
 from memlm.streams.cache import CacheStream, CacheWeights
 from memlm.streams.dynamic import DynamicStream, DynamicWeights
 from memlm.streams.mixture import MixtureStream
-from memlm.streams.tune import Report, tune_cache, tune_dynamic, tune_mixture
+from memlm.streams.tuning import Report, tune_cache, tune_dynamic, tune_mixture
 
 
 @dataclass(frozen=True, kw_only=True)

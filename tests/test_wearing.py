@@ -1,0 +1,91 @@
+"""`memlm eval --cache --dynamic --mix`, and a worn model from Python."""
+
+import json
+import math
+from pathlib import Path
+
+import pytest
+
+import memlm as package
+from memlm.wearing import wear
+from tests.test_cli import SMALL, Memlm
+
+
+@pytest.fixture(autouse=True)
+def few_segments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("memlm.streams.dynamic.STATISTICS_SEGMENTS", 30)
+    monkeypatch.setattr("memlm.streams.tuning.WINDOWS", (20, 200))
+    monkeypatch.setattr("memlm.streams.tuning.THETAS", (0.0, 0.1, 1.0))
+
+
+@pytest.fixture
+def runs(memlm: Memlm, corpus: Path) -> Memlm:
+    for name, options in (
+        ("memory", (*SMALL, "--lr", 0.02)),
+        ("lstm", ("--model", "lstm", "--units", 8, "--epochs", 1)),
+        ("grams", ("--model", "kneser-ney", "--order", 2)),
+    ):
+        result = memlm("train", "--dataset", corpus, *options, "--run-dir", f"runs/{name}")
+        assert result.exit_code == 0, result.output
+    return memlm
+
+
+def test_what_a_model_wears_is_tuned_on_validation_and_kept(runs: Memlm):
+    plain = json.loads(runs("eval", "runs/memory", "--json").stdout)
+    everything = ("--cache", "--dynamic", "--mix", "runs/grams", "--mix", "runs/lstm")
+    result = runs("eval", "runs/memory", *everything, "--json")
+    assert result.exit_code == 0, result.output
+    worn = json.loads(result.stdout)
+    assert list(plain["wrappers"]) == []
+    assert list(worn["wrappers"]) == ["cache", "dynamic", "mix"]
+    assert [other["label"] for other in worn["wrappers"]["mix"]] == ["kneser-ney-2", "lstm-1x8"]
+    assert worn["perplexity"] < plain["perplexity"]
+    assert "dynamic evaluation, rate" in result.stderr
+    again = runs("eval", "runs/memory", *everything)
+    assert again.stderr.strip() == "weights: as they were tuned before"
+    assert "memn2n-2x8 + cache + dynamic + " in again.stdout
+    assert f"perplexity {worn['perplexity']:.2f}" in again.stdout
+    assert "dynamic evaluation, rate" in runs("eval", "runs/memory", *everything, "--tune-again").stderr
+    kept = json.loads(Path("runs/memory/evaluations.json").read_text())
+    assert kept["test/exact/best"] == plain
+    assert kept["test/exact/best+cache+dynamic+mix"]["perplexity"] == pytest.approx(worn["perplexity"])
+    assert runs("compare", "runs/memory", "runs/grams").exit_code == 0
+
+
+def test_weights_of_other_wrappers_or_models_are_not_taken_over(runs: Memlm):
+    runs("eval", "runs/memory", "--cache", "--mix", "runs/grams")
+    for other in (
+        ("--cache",),
+        ("--cache", "--mix", "runs/lstm"),
+        ("--cache", "--mix", "runs/grams", "--mix", "runs/lstm"),
+    ):
+        assert "as they were tuned before" not in runs("eval", "runs/memory", *other).stderr
+
+
+def test_a_worn_model_can_all_that_a_model_can(runs: Memlm, corpus: Path):
+    model = wear(
+        package.load("runs/memory"),
+        cache=True,
+        dynamic=True,
+        mix=[package.load("runs/grams"), package.load("runs/lstm")],
+    )
+    sentences = list(model.score_lines((corpus / "test.txt").read_text().splitlines()))
+    evaluated = model.evaluate("test")
+    assert -sum(sentence.sums.log_probability for sentence in sentences) == pytest.approx(evaluated["nats"], rel=1e-6)
+    after = model.next_word("a0 b0 c0 d\na1")
+    assert after.probabilities.sum() == pytest.approx(1, abs=1e-5)
+    (word, p) = after.top(1)[0]
+    assert -model.token_nats(f"a0 b0 c0 d\na1 {word}")[-2] == pytest.approx(math.log(p), rel=1e-4)
+    assert len(list(model.generate("a0", seed=1))) == 100
+
+
+def test_what_can_not_be_worn_is_refused(runs: Memlm, tmp_path: Path, corpus: Path):
+    for option in ("--cache", "--dynamic"):
+        result = runs("eval", "runs/grams", option)
+        assert result.exit_code == 2
+        assert "runs/grams is of kneser-ney-2, which can't wear a cache, nor learn" in result.stderr
+    (corpus / "train.txt").write_text("another text\n" * 40)
+    runs("train", "--dataset", corpus, "--model", "kneser-ney", "--run-dir", "runs/other")
+    result = runs("eval", "runs/memory", "--mix", "runs/other")
+    assert result.exit_code == 2
+    assert "runs/other can't be mixed with runs/memory: its vocabulary is another one" in result.stderr
