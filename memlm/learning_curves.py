@@ -15,7 +15,7 @@ MARKERS = "osD^vPX"  # when the colours begin again
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A run with its validation perplexity, and the lines of its metrics.jsonl; a model without epochs has none."""
+    """A run with its validation perplexity, and the lines of its metrics.jsonl."""
 
     run: str
     perplexity: float
@@ -23,9 +23,10 @@ class Curve:
 
 
 def draw(curves: Sequence[Curve], *, title: str, floor: float | None = None) -> "Figure":
-    """Validation and training perplexity by epoch, with a mark at each run's best one; a line across without epochs.
+    """Validation and training perplexity by epoch, with a mark at each run's best one.
 
-    `floor` is the validation perplexity that no model can be below.
+    A run of one epoch, as of a model that is counted and not trained, is a line across. `floor` is the validation
+    perplexity that no model can be below.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
@@ -53,7 +54,7 @@ def draw(curves: Sequence[Curve], *, title: str, floor: float | None = None) -> 
 
 
 def _draw_one(ax: Any, curve: Curve, color: str, marker: str) -> None:
-    if not curve.history:
+    if len(curve.history) < 2:
         ax.axhline(curve.perplexity, color=color, linewidth=2, label=f"{curve.run}: {curve.perplexity:.2f}")
         return
     epochs = [line["epoch"] for line in curve.history]

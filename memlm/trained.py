@@ -176,8 +176,7 @@ class TrainedModel:
         `tick` is told how many targets are done, and of how many.
         """
         self._refuse_without_memory()
-        data = dataset.load(self.config.dataset, splits=[split], vocabulary=self.vocabulary)
-        return attention.average(self.model, data.splits[split].tokens, tick=tick)
+        return attention.average(self.model, self.data(split).splits[split].tokens, tick=tick)
 
     def _refuse_without_memory(self) -> None:
         if not self.model.attends:

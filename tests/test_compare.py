@@ -168,7 +168,7 @@ def history(*valid: float | None) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("worst", [900.0, 6.0])
 def test_what_the_curves_show(worst: float):
     curves = [Curve(run=f"runs/{i}", perplexity=4.5, history=history(worst, 5 + i, None)) for i in range(9)]
-    curves.append(Curve(run="counted", perplexity=4.75, history=[]))
+    curves.append(Curve(run="counted", perplexity=4.75, history=history(4.75)))
     (ax,) = draw(curves, title="$x", floor=3.18).axes
     drawn = [line for line in ax.get_lines() if str(line.get_label()).startswith("runs/")]
     for i, line in enumerate(drawn):
@@ -195,5 +195,5 @@ def test_a_picture_is_whole_or_not_there(two: tuple[Path, Path], memlm: Memlm, m
 
 
 def test_a_damaged_history_is_refused(two: tuple[Path, Path], memlm: Memlm):
-    (two[0] / "metrics.jsonl").write_text('{"epoch": 1, "seconds": 1}\n')
+    (two[0] / "metrics.jsonl").write_text('{"epoch": 1, "seconds": 1}\n' * 2)
     assert refused(memlm("compare", *two, "--plot", "a.png")) == "can't draw the runs: a metrics.jsonl lacks a figure"

@@ -62,7 +62,14 @@ def test_unknown_words_alone_have_no_perplexity_without_them(vocabulary: Vocabul
     assert found["perplexity_without_oov"] is None
 
 
-@pytest.mark.parametrize(("options", "context"), [(SMALL, 8), (("--model", "lstm", "--epochs", 1), "all before")])
+@pytest.mark.parametrize(
+    ("options", "context"),
+    [
+        (SMALL, 8),
+        (("--model", "lstm", "--epochs", 1), "all before"),
+        (("--model", "kneser-ney", "--order", 3), 2),
+    ],
+)
 def test_eval_prints_and_keeps_the_passport(
     options: tuple[object, ...], context: int | str, memlm: Memlm, corpus: Path
 ):
@@ -74,7 +81,8 @@ def test_eval_prints_and_keeps_the_passport(
     assert printed["context"] == context
     assert printed["tokenizer"] == "words"
     assert printed["wrappers"] == {}
-    assert (printed["dtype"], printed["device"]) == ("float32", "cpu")
+    assert printed["dtype"] == ("float64" if printed["model"] == "kneser-ney" else "float32")
+    assert printed["device"] == "cpu"
     assert printed["oov"] == test.read_text().count("unheard") > 0
     assert printed["perplexity_without_oov"] != printed["perplexity"]
     assert printed["characters"] == len(test.read_text())
