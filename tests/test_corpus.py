@@ -1,6 +1,7 @@
 """Words to ids: the vocabulary of the training split, one <eos> a line, unknown words counted."""
 
 import tracemalloc
+from codecs import getincrementaldecoder
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -16,13 +17,17 @@ from memlm.errors import MemlmError
 
 # White space of all kinds, marks that stand in the text, and letters of one to four bytes.
 PIECES = [*" \n\n\t\r\x0b\x0c\x1c\x1d\x85\xa0\u2028\u3000", "\ufeff", "a", "b", "é", "€", "😀", EOS, UNK]
-TEXTS = st.one_of(st.lists(st.sampled_from(PIECES)).map("".join), st.text(st.characters(exclude_categories=["Cs"])))
+TEXTS = st.one_of(
+    st.lists(st.sampled_from(PIECES)).map("".join),
+    st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")),
+)
+FULL = TEXTS.filter(lambda text: text not in ("", "\ufeff"))
 SIZES = st.integers(1, 12)
 
 
 def naive_lines(content: bytes) -> list[list[str]]:
     """What read_words promises, of a text that is in memory: the lines' words, each line with its <eos>."""
-    lines = content.split(b"\n")
+    lines = content.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     if lines[-1] == b"":
         del lines[-1]
     return [[*line.decode().split(), EOS] for line in lines]
@@ -48,32 +53,42 @@ def text_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("texts") / "text"
 
 
-@given(TEXTS.filter(bool), SIZES)
+@given(FULL, SIZES)
 def test_blocks_of_any_size_give_the_same_words(text_file: Path, text: str, block: int):
     text_file.write_bytes(text.encode())
     assert flat(read_words(text_file, block=block)) == flat(naive_lines(text.encode()))
 
 
-@given(
-    st.binary(min_size=1) | st.lists(st.sampled_from([b"a", b"\n", b"\xe2", b"\x82", b"\xac"])).map(b"".join), SIZES
-)
+def first_fault(content: bytes) -> str:
+    """What is wrong with the first line that is no text, and where; empty if all are."""
+    for number, line in enumerate(content.split(b"\n"), 1):
+        before, nul, _ = line.partition(b"\0")
+        try:
+            getincrementaldecoder("utf-8")().decode(before, final=not nul)
+        except UnicodeDecodeError as error:
+            return f" (line {number}, byte {error.start + 1})"
+        if nul:
+            return f": it holds a NUL (line {number}, byte {len(before) + 1})"
+    return ""
+
+
+ODD_BYTES = [b"a", b"\n", b"\xe2", b"\x82", b"\xac", b"\0", b"\xef\xbb\xbf"]
+
+
+@given(st.binary(min_size=1) | st.lists(st.sampled_from(ODD_BYTES)).map(b"".join), SIZES)
 @example(b"fine\n\xe2\x82\xac\xe2\x82", 1)
+@example(b"\xef\xbb\xbfa\xff", 2)
 def test_bad_bytes_are_named_whatever_the_block(text_file: Path, content: bytes, block: int):
     text_file.write_bytes(content)
-    for number, line in enumerate(content.split(b"\n"), 1):
-        try:
-            line.decode()
-        except UnicodeDecodeError as error:
-            message = f"{text_file} is not UTF-8 text (line {number}, byte {error.start + 1})"
-            with pytest.raises(MemlmError) as raised:
-                flat(read_words(text_file, block=block))
-            assert str(raised.value) == message
-            return
-    if content:
+    if fault := first_fault(content):
+        with pytest.raises(MemlmError) as raised:
+            flat(read_words(text_file, block=block))
+        assert str(raised.value) == f"{text_file} is not UTF-8 text{fault}"
+    elif content not in (b"", b"\xef\xbb\xbf"):
         assert flat(read_words(text_file, block=block)) == flat(naive_lines(content))
 
 
-@given(TEXTS.filter(bool), TEXTS, SIZES)
+@given(FULL, TEXTS, SIZES)
 def test_files_are_counted_and_encoded_as_lines_in_memory_are(text_file: Path, text: str, known: str, block: int):
     text_file.write_bytes(text.encode())
     lines = naive_lines(text.encode())
@@ -148,9 +163,40 @@ def test_lines_end_at_line_feeds_alone(tmp_path: Path):
     assert flat(read_words(path)) == ["one", "two", EOS, "three", "four", EOS, EOS, "five", EOS]
 
 
+def test_a_line_of_ten_megabytes_is_read_but_not_as_one_word(text_file: Path):
+    text_file.write_bytes(b"fine\n" + b"abcd " * 2_000_000 + b"\nend")
+    assert count_words(read_words(text_file)) == {"fine": 1, "abcd": 2_000_000, "end": 1, EOS: 3}
+    text_file.write_bytes(b"fine\n" + b"a" * 10_000_000)
+    with pytest.raises(MemlmError, match=r"a word of more than 1,000,000 characters \(line 2, byte \d+\)"):
+        flat(read_words(text_file))
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"one line", ["one", "line", EOS]),
+        (b"\n", [EOS]),
+        (b"\xef\xbb\xbf\n", [EOS]),
+        (b"\xef\xbb\xbfa b\r\n\r\nc\r\n", ["a", "b", EOS, EOS, "c", EOS]),
+        ("a\ufeff\n\ufeffb".encode(), ["a\ufeff", EOS, "\ufeffb", EOS]),  # a mark is one at the start alone
+        (b"a\rb\r", ["a", "b", EOS]),  # old Macintosh: one line
+    ],
+)
+def test_ends_of_lines_and_marks(content: bytes, words: list[str], text_file: Path):
+    text_file.write_bytes(content)
+    assert flat(read_words(text_file)) == words
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
-    [(b"", "is empty"), (b"fine\nna\xefve\n", r"is not UTF-8 text \(line 2, byte 3\)")],
+    [
+        (b"", "is empty"),
+        (b"\xef\xbb\xbf", "is empty"),
+        (b"fine\nna\xefve\n", r"is not UTF-8 text \(line 2, byte 3\)"),
+        (b"fine\nb\0ad\n", r"is not UTF-8 text: it holds a NUL \(line 2, byte 2\)"),
+        ("fine".encode("utf-16-le"), r"is not UTF-8 text: it holds a NUL \(line 1, byte 2\)"),
+        ("fine".encode("utf-16"), r"is not UTF-8 text \(line 1, byte 1\)"),
+    ],
 )
 def test_unreadable_files_are_named(content: bytes, message: str, tmp_path: Path):
     path = tmp_path / "text"

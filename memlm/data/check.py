@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memlm.data.catalog import DataFile, Dataset
+from memlm.data.corpus import WORD_LIMIT
 from memlm.data.vocab import EOS
 from memlm.errors import MemlmError
 
 MANIFEST = ".memlm.json"
 CHUNK = 1 << 18  # bytes
-WORD_LIMIT = 1_000_000  # characters
 
 Snapshot = dict[str, list[int | str | None]]
 

@@ -1,6 +1,9 @@
-"""Text to token ids: words split at white space, one `<eos>` a line.
+r"""Text to token ids: words split at white space, one `<eos>` a line.
 
 Files are read in blocks, so that neither a text nor the list of its words is ever in memory, however long its lines.
+A text is UTF-8; a byte order mark is no part of it. Lines end at \n alone, and the last one need not; a \r before it
+is white space. Refused, by file, line and byte: what is empty, what is not UTF-8, a NUL, which no text holds (UTF-16
+does), and a word that goes on for more than a million characters.
 """
 
 from codecs import getincrementaldecoder
@@ -18,6 +21,8 @@ from memlm.data.vocab import EOS, Vocabulary
 from memlm.errors import MemlmError
 
 BLOCK = 1 << 20  # bytes
+BOM = b"\xef\xbb\xbf"
+WORD_LIMIT = 1_000_000  # characters
 
 Tokens = npt.NDArray[np.int32]
 Places = npt.NDArray[np.int64]
@@ -56,41 +61,47 @@ def opened(path: Path) -> Iterator[BufferedReader]:
 def read_words(path: Path, *, block: int = BLOCK) -> Iterator[list[str]]:
     r"""The words of a UTF-8 file, `<eos>` after each line, in lists of about `block` bytes of text.
 
-    Lines end at \n alone, whatever else Unicode calls a line end; the last one need not. Raises MemlmError for a
-    file that is missing, empty or not UTF-8, naming the line and its byte.
+    Lines end at \n alone, whatever else Unicode calls a line end; the last one need not. A byte order mark is passed
+    over. Raises MemlmError for a file that is missing, empty or no text, naming the line and its byte.
     """
     decoder = getincrementaldecoder("utf-8")()
-    line, column = 1, 0  # where `data` begins: bytes are counted from the line feed on
     data, rest = b"", ""
     with opened(path) as file:
+        mark = len(BOM) if file.read(len(BOM)) == BOM else 0
+        file.seek(mark)
+        line, column = 1, mark  # where `data` begins: bytes are counted from the line feed on
         while data := file.read(block):
             held = len(decoder.getstate()[0])
+            before_nul, nul, _ = data.partition(b"\0")
             try:
-                text = rest + decoder.decode(data).replace("\n", f" {EOS} ")
+                text = rest + decoder.decode(before_nul).replace("\n", f" {EOS} ")
             except UnicodeDecodeError as error:
-                raise _not_text(path, error, line, column - held) from None
+                raise _not_text(path, "", error.object[: error.start], line, column - held) from None
+            if nul:
+                raise _not_text(path, ": it holds a NUL", before_nul, line, column)
             words = text.split()
             # The last word may go on in the next block.
             rest = words.pop() if words and not text[-1].isspace() else ""
             yield words
             line += data.count(b"\n")
             column = len(data) - data.rfind(b"\n") - 1 + (0 if b"\n" in data else column)
+            if len(rest) > WORD_LIMIT:
+                raise _not_text(path, f": a word of more than {WORD_LIMIT:,} characters", b"", line, column)
     try:
         decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
-        raise _not_text(path, error, line, column - len(error.object)) from None
-    if column > 0:
+        raise _not_text(path, "", b"", line, column - len(error.object)) from None
+    if column > (mark if line == 1 else 0):
         yield [rest, EOS] if rest else [EOS]
     elif line == 1:
         raise MemlmError(f"{path} is empty")
 
 
-def _not_text(path: Path, error: UnicodeDecodeError, line: int, column: int) -> MemlmError:
-    """The bytes that `error` speaks of begin `column` bytes into the line."""
-    before = error.object[: error.start]
+def _not_text(path: Path, why: str, before: bytes, line: int, column: int) -> MemlmError:
+    """The fault comes after the bytes `before`, which begin `column` bytes into the line."""
     line += before.count(b"\n")
-    byte = error.start - before.rfind(b"\n") + (0 if b"\n" in before else column)
-    return MemlmError(f"{path} is not UTF-8 text (line {line}, byte {byte})")
+    byte = len(before) - before.rfind(b"\n") + (0 if b"\n" in before else column)
+    return MemlmError(f"{path} is not UTF-8 text{why} (line {line}, byte {byte})")
 
 
 def count_words(blocks: Iterable[list[str]]) -> Counter[str]:

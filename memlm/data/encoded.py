@@ -19,7 +19,7 @@ from memlm.data.fetch import data_root
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 
-FORMAT = 2  # goes up when the files or the rules of splitting change
+FORMAT = 3  # goes up when the files or the rules of splitting change
 HEADER, TOKEN, PLACE = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int64)
 HEADER_SIZE = 3 * HEADER.itemsize
 WORTH_KEEPING = 1 << 20  # bytes of text; a smaller one is encoded faster than anyone would notice
