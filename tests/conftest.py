@@ -13,6 +13,8 @@ from memlm.cli import main
 from memlm.data.vocab import Vocabulary
 from memlm.models import LanguageModel
 
+pytest_plugins = ("tests.mirrors",)
+
 REPOSITORY = Path(__file__).parent.parent
 
 
@@ -28,6 +30,13 @@ def rounds(request: pytest.FixtureRequest) -> Callable[[int, int], int]:
         return long if request.config.getoption("--soak") else short
 
     return choose
+
+
+@pytest.fixture(autouse=True)
+def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tests' servers are on this machine, and what they call nowhere must be nowhere."""
+    monkeypatch.setenv("NO_PROXY", "*")
+    monkeypatch.setenv("no_proxy", "*")
 
 
 @pytest.fixture(scope="session")

@@ -16,6 +16,7 @@ from memlm.errors import MemlmError
 
 MANIFEST = ".memlm.json"
 CHUNK = 1 << 18  # bytes
+HTML_PAGE = "is an HTML page, not the file"
 
 Snapshot = dict[str, list[int | str | None]]
 
@@ -91,12 +92,17 @@ def scan(path: Path) -> Scan:
     return Scan(size=size, sha256=digest.hexdigest(), lines=lines, questions=tabs // 2, words=words)
 
 
+def is_html(head: bytes) -> bool:
+    """Whether a file that begins so is a web page, which servers send in place of files."""
+    return re.match(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head)", head, re.IGNORECASE) is not None
+
+
 def _sniff(path: Path, file: DataFile) -> str:
     """What a file plainly is instead of the one wanted, from its first bytes; empty if nothing is odd."""
     with path.open("rb") as stream:
         head = stream.read(4096)
-    if re.match(rb"\s*(<!doctype html|<html)", head, re.IGNORECASE):
-        return "is an HTML page, not the file"
+    if is_html(head):
+        return HTML_PAGE
     words = head.decode("utf-8", "replace").split()
     if file.tokens and "_" in words and sum(len(word) == 1 for word in words) > 0.9 * len(words):
         return "is character-level text (as ptb.char.train.txt); the word-level file is needed"

@@ -1,8 +1,8 @@
 """Encoded texts, made once and mapped from `encoded/` in the data folder.
 
 A file is named by what it was made of: the text, the vocabulary and the format. So none goes stale, and any may be
-deleted at any time. It holds three int64, the numbers of tokens, of unknown words and of characters; the tokens as
-int32; and the places of the unknown words as int64.
+deleted at any time; of several processes one makes it, and the others wait. It holds three int64, the numbers of
+tokens, of unknown words and of characters; the tokens as int32; and the places of the unknown words as int64.
 """
 
 import hashlib
@@ -10,12 +10,12 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 
 from memlm.data.corpus import EncodedText, encode_blocks, join, opened, read_words
 from memlm.data.fetch import data_root
+from memlm.data.making import making
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 
@@ -42,14 +42,14 @@ def _kept(path: Path, vocabulary: Vocabulary) -> EncodedText:
     place = data_root() / "encoded" / f"{key}.tokens"
     if found := _mapped(place):
         return found
-    with suppress(OSError):
-        place.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(prefix=".memlm-", suffix=".partial", dir=place.parent) as scratch:
-            new = Path(scratch) / place.name
-            _write(new, encode_blocks(read_words(path), vocabulary))
-            if _sha256(path) != text:
-                raise MemlmError(f"{path} changed while it was read: try again")
-            new.replace(place)
+    with suppress(OSError), making(place, f"encoding {path}") as scratch:
+        if found := _mapped(place):
+            return found
+        new = scratch / place.name
+        _write(new, encode_blocks(read_words(path), vocabulary))
+        if _sha256(path) != text:
+            raise MemlmError(f"{path} changed while it was read: try again")
+        new.replace(place)
         if found := _mapped(place):
             return found
     return _in_memory(path, vocabulary)

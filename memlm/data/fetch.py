@@ -7,23 +7,28 @@ place, and one rename moves it there. What lies there already is never written o
 import math
 import os
 import re
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import quote, urlsplit
 
 import requests
+import urllib3
 
 from memlm.data import stories
 from memlm.data.catalog import SPLITS, is_archive, lookup
 from memlm.data.check import CHUNK, FileResult, check_folder, settle, snapshot, write_manifest
 from memlm.data.gather import Stage, few, from_archive, from_path, generate, save
+from memlm.data.making import making
 from memlm.data.unpack import ARCHIVE_LIMIT
 from memlm.errors import MemlmError
 
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two pieces: offline must not take long to notice
+PATIENCE = 30.0  # seconds, in each of which periods a mirror must send
+SLOWEST = 1024  # bytes a second
 CANNOT_CONNECT = "cannot connect"
+TOO_SLOW = "too slow"
 
 
 @contextmanager
@@ -53,24 +58,24 @@ def get(name: str, *, source: str | None = None, say: Callable[[str], None] = la
     """Put a dataset in its place, from its mirrors or from `source`, and return its folder.
 
     `source` is a folder, a file, an archive or a base URL. What is there and right is left alone, after a cheap
-    check; what is there and wrong is never written over. `say` is told of each step in a line. Raises
-    MemlmError, with nothing left half-written.
+    check; what is there and wrong is never written over. Of several processes one gets it, and the others wait.
+    `say` is told of each step in a line. Raises MemlmError, with nothing left half-written.
     """
     dataset, place = lookup(name), data_root() / name
-    if present(name):
-        settle(place, dataset)
-        say(f"{name} is already there and verified: {place}")
-        if absent := [file.path for file in dataset.files if not (place / file.path).exists()]:
-            say(f"optional and not there: {few(absent)}")
-        return place
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(prefix=".memlm-", suffix=".partial", dir=place.parent) as scratch:
-        stage = Stage(dataset=dataset, scratch=Path(scratch))
-        _gather(stage, source)
-        for file in stage.wanted():
-            say(f"left out (optional): {file.path} {stage.bad.get(file.path, 'is missing')}")
-        _install(stage, place)
-    say(f"{name} is there and verified: {place}")
+    if not present(name):
+        with making(place, f"getting {name}") as scratch:
+            if not present(name):
+                stage = Stage(dataset=dataset, scratch=scratch)
+                _gather(stage, source)
+                for file in stage.wanted():
+                    say(f"left out (optional): {file.path} {stage.bad.get(file.path, 'is missing')}")
+                _install(stage, place)
+                say(f"{name} is there and verified: {place}")
+                return place
+    settle(place, dataset)
+    say(f"{name} is already there and verified: {place}")
+    if absent := [file.path for file in dataset.files if not (place / file.path).exists()]:
+        say(f"optional and not there: {few(absent)}")
     return place
 
 
@@ -124,7 +129,7 @@ def _gather(stage: Stage, source: str | None) -> None:
 
 
 def _install(stage: Stage, place: Path) -> None:
-    """One rename. Should another process have been quicker, what it put there is checked and kept."""
+    """One rename. Should anyone have been quicker, what was put there is checked and kept."""
     write_manifest(stage.folder, snapshot(stage.folder, stage.dataset))
     try:
         stage.folder.rename(place)
@@ -164,7 +169,7 @@ def _from_mirror(stage: Stage, url: str) -> str:
             with _response(url) as response:
                 length = response.headers.get("content-length", "")
                 size = int(length) if length.isdecimal() else None
-                save(response.iter_content(CHUNK), path, limit=ARCHIVE_LIMIT, size=size)
+                save(_pieces(response), path, limit=ARCHIVE_LIMIT, size=size)
             from_archive(stage, path, plain=_is_plain(response))
         else:
             _from_base(stage, url.rstrip("/"))
@@ -178,7 +183,7 @@ def _from_base(stage: Stage, url: str) -> None:
     for file in stage.wanted():
         try:
             with _response(f"{url}/{quote(file.path)}") as response:
-                stage.offer(file, response.iter_content(CHUNK), plain=_is_plain(response))
+                stage.offer(file, _pieces(response), plain=_is_plain(response))
         except requests.RequestException as error:
             if file.required:
                 raise
@@ -189,9 +194,24 @@ def _from_base(stage: Stage, url: str) -> None:
 
 @contextmanager
 def _response(url: str) -> Iterator[requests.Response]:
-    with requests.get(url, stream=True, timeout=TIMEOUT) as response:
+    with requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}) as response:
         response.raise_for_status()
         yield response
+
+
+def _pieces(response: requests.Response) -> Iterator[bytes]:
+    """The body as it was sent, in the pieces that come. Raises requests.Timeout for a mirror that only trickles."""
+    since, size = time.monotonic(), 0
+    try:
+        while piece := response.raw.read1(CHUNK, decode_content=False):
+            yield piece
+            size += len(piece)
+            if (waited := time.monotonic() - since) > PATIENCE:
+                if size < SLOWEST * waited:
+                    raise requests.Timeout(TOO_SLOW)
+                since, size = time.monotonic(), 0
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from None
 
 
 def _is_plain(response: requests.Response) -> bool:
@@ -205,6 +225,8 @@ def _reason(error: Exception) -> str:
         return f"HTTP {error.response.status_code}"
     if isinstance(error, requests.ConnectTimeout) or "Max retries exceeded" in str(error):
         return CANNOT_CONNECT
+    if str(error) == TOO_SLOW:
+        return f"less than {SLOWEST} bytes a second"
     if isinstance(error, requests.Timeout | requests.ConnectionError | requests.exceptions.ChunkedEncodingError):
         return "the connection dropped or timed out"
     return str(error)

@@ -3,9 +3,10 @@
 import fnmatch
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from pathlib import Path
 
 from memlm.data import stories
@@ -15,6 +16,7 @@ from memlm.data.unpack import members
 from memlm.errors import MemlmError
 
 UNPINNED_LIMIT = 64 << 20  # bytes of a file whose size is not known
+FOLDER_LIMIT = 100_000  # files and folders to be looked through
 
 
 @dataclass(kw_only=True)
@@ -92,18 +94,21 @@ def from_path(stage: Stage, source: str) -> None:
 
 def from_archive(stage: Stage, path: Path, *, plain: bool = False) -> None:
     """What is wanted of an archive, by name; a file alone may have any name if the dataset is one file."""
-    for member in members(path):
-        file = stage.named(member.name)
-        if file is None and member.kind == "alone" and len(stage.dataset.files) == 1:
-            file = stage.dataset.files[0]
-        if file is not None:
-            stage.offer(file, member.chunks, plain=plain)
+    with closing(members(path)) as found:
+        for member in found:
+            file = stage.named(member.name)
+            if file is None and member.kind == "alone" and len(stage.dataset.files) == 1:
+                file = stage.dataset.files[0]
+            if file is not None:
+                stage.offer(file, member.chunks, plain=plain)
 
 
 def _from_folder(stage: Stage, folder: Path) -> None:
     """Find the files by name, the nearest first; failing that, an archive named as the dataset's."""
-    found = (path for path in folder.rglob("*") if path.is_file())
-    paths = sorted(found, key=lambda path: (len(path.parts), path))
+    inside = list(islice(folder.rglob("*"), FOLDER_LIMIT + 1))
+    if len(inside) > FOLDER_LIMIT:
+        raise MemlmError(f"{folder} holds more than {FOLDER_LIMIT:,} files: name the folder of the dataset itself")
+    paths = sorted((path for path in inside if path.is_file()), key=lambda path: (len(path.parts), path))
     for path in paths:
         if file := stage.named(path.absolute().as_posix()):
             with path.open("rb") as stream:
