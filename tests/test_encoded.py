@@ -12,7 +12,7 @@ import pytest
 from memlm.data import dataset, encoded
 from memlm.data.catalog import SPLITS
 from memlm.data.corpus import EncodedText, read_words
-from memlm.data.encoded import load_encoded
+from memlm.data.encoded import HEADER_SIZE, load_encoded
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 
@@ -95,7 +95,7 @@ def test_the_format_is_in_the_key(root: Path, text: Path, vocabulary: Vocabulary
     assert len(files(root)) == 2
 
 
-@pytest.mark.parametrize("damage", ["empty", "header", "short", "long", "zeros", "folder"])
+@pytest.mark.parametrize("damage", ["empty", "header", "short", "long", "zeros", "id", "oov", "hash", "folder"])
 def test_a_damaged_file_is_made_anew(damage: str, root: Path, text: Path, vocabulary: Vocabulary, made: list[Path]):
     load_encoded(text, vocabulary)
     (place,) = files(root)
@@ -104,7 +104,9 @@ def test_a_damaged_file_is_made_anew(damage: str, root: Path, text: Path, vocabu
     if damage == "folder":
         place.mkdir()
     else:
+        flipped = {"id": HEADER_SIZE + 4, "oov": 8, "hash": 20}
         damaged = {"empty": b"", "header": whole[:8], "short": whole[:-1], "long": whole + b"\0", "zeros": bytes(76)}
+        damaged |= {what: whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for what, at in flipped.items()}
         place.write_bytes(damaged[damage])
     assert is_right(load_encoded(text, vocabulary))
     assert made[:2] == [text, text]

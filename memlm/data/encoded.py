@@ -2,7 +2,8 @@
 
 A file is named by what it was made of: the text, the vocabulary and the format. So none goes stale, and any may be
 deleted at any time; of several processes one makes it, and the others wait. It holds three int64, the numbers of
-tokens, of unknown words and of characters; the tokens as int32; and the places of the unknown words as int64.
+tokens, of unknown words and of characters; a sha256, of these and all that follows; the tokens as int32; and the
+places of the unknown words as int64.
 """
 
 import hashlib
@@ -21,7 +22,8 @@ from memlm.errors import MemlmError
 
 FORMAT = 3  # goes up when the files or the rules of splitting change
 HEADER, TOKEN, PLACE = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int64)
-HEADER_SIZE = 3 * HEADER.itemsize
+COUNTS_SIZE = 3 * HEADER.itemsize
+HEADER_SIZE = COUNTS_SIZE + hashlib.sha256().digest_size
 WORTH_KEEPING = 1 << 20  # bytes of text; a smaller one is encoded faster than anyone would notice
 
 
@@ -62,21 +64,24 @@ def _in_memory(path: Path, vocabulary: Vocabulary) -> EncodedText:
 
 
 def _mapped(place: Path) -> EncodedText | None:
-    """What the file holds; None if there is none, or not a whole one."""
+    """What the file holds; None if there is none, or not a whole one with its own hash."""
     with suppress(OSError, ValueError), place.open("rb") as file:
-        count, oov, characters = np.frombuffer(file.read(HEADER_SIZE), HEADER).tolist()
+        counts, sha256 = file.read(COUNTS_SIZE), file.read(HEADER_SIZE - COUNTS_SIZE)
+        count, oov, characters = np.frombuffer(counts, HEADER).tolist()
         tokens_end = HEADER_SIZE + count * TOKEN.itemsize
         if count > 0 and os.fstat(file.fileno()).st_size == tokens_end + oov * PLACE.itemsize:
             tokens = np.memmap(file, TOKEN, "r", HEADER_SIZE, (count,))
             file.seek(tokens_end)
-            return EncodedText(tokens=tokens, unknown=np.frombuffer(file.read(), PLACE), characters=characters)
+            unknown = np.frombuffer(file.read(), PLACE)
+            if _digest(counts, tokens.data, unknown.data) == sha256:
+                return EncodedText(tokens=tokens, unknown=unknown, characters=characters)
     return None
 
 
 def _write(path: Path, pieces: Iterable[EncodedText]) -> None:
     count = characters = 0
     unknown = [np.empty(0, PLACE)]
-    with path.open("wb") as file:
+    with path.open("wb+") as file:
         file.write(bytes(HEADER_SIZE))
         for piece in pieces:
             file.write(piece.tokens.data)
@@ -85,10 +90,20 @@ def _write(path: Path, pieces: Iterable[EncodedText]) -> None:
             characters += piece.characters
         places = np.concatenate(unknown)
         file.write(places.data)
+        file.flush()
+        tokens = np.memmap(file, TOKEN, "r", HEADER_SIZE, (count,))
+        counts = np.array([count, len(places), characters], HEADER).tobytes()
         file.seek(0)
-        file.write(np.array([count, len(places), characters], HEADER).data)
+        file.write(counts + _digest(counts, tokens.data, places.data))
         file.flush()
         os.fsync(file.fileno())
+
+
+def _digest(*parts: bytes | memoryview) -> bytes:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(part)
+    return digest.digest()
 
 
 def _sha256(path: Path) -> str:
