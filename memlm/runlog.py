@@ -49,7 +49,8 @@ class RunFolder:
             if path.exists():
                 run._make_room(overwrite)
             path.mkdir(parents=True, exist_ok=True)
-            run.write_json("env.json", environment() | facts)  # first: it marks the folder as ours
+            made_with = {"model": config.resolved().to_dict()["model"], "vocabulary_sha256": vocabulary.sha256}
+            run.write_json("env.json", environment() | made_with | facts)  # first: it marks the folder as ours
             vocabulary.save(path / "vocab.txt")
             run.write_config(config)
         except OSError as error:
@@ -76,9 +77,11 @@ class RunFolder:
         return cls(path)
 
     def config(self) -> Config:
-        """The settings the run was made with."""
+        """The settings the run was made with; with other ones of the model, its weights would score as they please."""
         path = self.path / "config.toml"
-        return Config.from_dict(read_toml(path), where=str(path))
+        config = Config.from_dict(read_toml(path), where=str(path))
+        self._check_made_with("model", config.resolved().to_dict()["model"], f"[model] of {path}")
+        return config
 
     def write_config(self, config: Config) -> None:
         """The settings, resolved."""
@@ -86,7 +89,15 @@ class RunFolder:
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary the run was made with."""
-        return Vocabulary.load(self.path / "vocab.txt")
+        path = self.path / "vocab.txt"
+        vocabulary = Vocabulary.load(path)
+        self._check_made_with("vocabulary_sha256", vocabulary.sha256, str(path))
+        return vocabulary
+
+    def _check_made_with(self, key: str, found: object, what: str) -> None:
+        """Against env.json, where that has a note of it: runs of the first release have none."""
+        if self.environment().get(key, found) != found:
+            raise MemlmError(f"{what} is damaged: it is not what the run was made with, as env.json notes it")
 
     def environment(self) -> dict[str, Any]:
         """Versions, hardware and facts that were noted when the run was made."""
@@ -112,7 +123,7 @@ class RunFolder:
             return []
         try:
             return [dict(json.loads(line)) for line in history.read_bytes().splitlines()]
-        except (OSError, ValueError, TypeError):
+        except (OSError, ValueError, TypeError, RecursionError):
             raise MemlmError(f"{history} is damaged: a line is not a JSON object") from None
 
     def write_json(self, name: str, value: Mapping[str, Any]) -> None:

@@ -223,8 +223,17 @@ def test_damaged_runs_are_named(run: Path, memlm: Memlm):
     assert "has no split 'dev'" in refused(memlm("eval", run, "--split", "dev"))
     config = (run / "config.toml").read_text()
     (run / "config.toml").write_text(config.replace("units = 12", "units = 14"))
+    assert "[model] of runs/a/config.toml is damaged: it is not what the run was made with" in refused(
+        memlm("eval", run)
+    )
+    (run / "env.json").rename(run / "env.json.away")  # of the first release, which did not note it
     assert "model.safetensors is of another model" in refused(memlm("eval", run))
+    (run / "env.json.away").rename(run / "env.json")
     (run / "config.toml").write_text(config)
+    words = (run / "vocab.txt").read_text()
+    (run / "vocab.txt").write_text(words.replace("a1", "a9"))
+    assert "vocab.txt is damaged: it is not what the run was made with" in refused(memlm("eval", run))
+    (run / "vocab.txt").write_text(words)
     shutil.rmtree(run / "best")
     assert "has no checkpoint 'best' yet" in refused(memlm("eval", run))
 
