@@ -18,6 +18,8 @@ from memlm.errors import MemlmError
 
 DEVICES = ("auto", "cpu", "cuda")
 PROTOCOLS = ("exact", "facebook")  # how a text is scored: memlm.evaluate
+LARGEST = 10**38  # in size, so that a setting fits in float32
+LAYERS_END, SIZES_END = 2**10, 2**20  # where a number of layers or a size can only be a slip, and would take for ever
 
 
 def setting(
@@ -56,15 +58,15 @@ class Settings:
             return
         accepted = field_types(type(self), field.name)
         if isinstance(value, int) and not isinstance(value, bool) and float in accepted:
-            value = float(value)
+            value = float(value) if abs(value) < LARGEST else math.inf
             object.__setattr__(self, field.name, value)
         if type(value) not in accepted:
             wanted = " or ".join("empty" if kind is type(None) else kind.__name__ for kind in accepted)
             raise MemlmError(f"{field.name} is {value!r}; it must be {wanted}")
         if value is None:
             return
-        if isinstance(value, float) and not math.isfinite(value):
-            raise MemlmError(f"{field.name} is {value}; it must be finite")
+        if isinstance(value, float) and not abs(value) < LARGEST:
+            raise MemlmError(f"{field.name} is {value}; it must be finite, and below {float(LARGEST):g}")
         if limits["choices"] and value not in limits["choices"]:
             raise unknown_name(field.name, value, limits["choices"])
         if limits["low"] is not None and value < limits["low"]:
@@ -101,9 +103,9 @@ class MemN2NConfig(Settings):
 
     name: ClassVar[str] = "memn2n"
     sampling: ClassVar[tuple[str, ...]] = ("chunks", "windows")  # the ones it can be trained with
-    hops: int = setting(6, "times the memory is attended to", low=1)
-    memory_size: int = setting(100, "words before the target that the memory holds", low=1)
-    units: int = setting(150, "units of the internal state and of each embedding", low=1)
+    hops: int = setting(6, "times the memory is attended to", low=1, below=LAYERS_END)
+    memory_size: int = setting(100, "words before the target that the memory holds", low=1, below=SIZES_END)
+    units: int = setting(150, "units of the internal state and of each embedding", low=1, below=SIZES_END)
     linear_units: int | None = setting(
         None, "units that stay linear after a hop, the others pass a ReLU; not given: half of the units", low=0
     )
@@ -144,8 +146,8 @@ class LSTMConfig(Settings):
 
     name: ClassVar[str] = "lstm"
     sampling: ClassVar[tuple[str, ...]] = ("streams",)
-    layers: int = setting(1, "LSTM layers", low=1)
-    units: int = setting(100, "units of each layer and of the embedding", low=1)
+    layers: int = setting(1, "LSTM layers", low=1, below=LAYERS_END)
+    units: int = setting(100, "units of each layer and of the embedding", low=1, below=SIZES_END)
     dropout: float = setting(0.0, "share of the non-recurrent connections dropped in training", low=0, below=1)
     init_range: float = setting(0.1, "initial weights are uniform in +- this", above=0)
 
@@ -191,7 +193,7 @@ class TrainConfig(Settings):
         "reference code does; streams: text in order with carried state, for recurrent models",
         choices=("chunks", "windows", "streams"),
     )
-    batch_size: int = setting(128, "targets a step", low=1)
+    batch_size: int = setting(128, "targets a step", low=1, below=2**31)
     chunk_length: int = setting(4, "consecutive targets in a row of the batch", low=1)
     lr: float = setting(0.01, "initial learning rate, on the summed loss", above=0)
     clip: float = setting(50.0, "largest l2 norm of the whole gradient of the summed loss", above=0)
@@ -227,6 +229,10 @@ class Config:
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
+        try:
+            self.dataset.encode()
+        except UnicodeEncodeError:
+            raise MemlmError(f"dataset is {self.dataset!r}; config.toml can hold only names that are UTF-8") from None
         if self.is_counted:
             if self.train != TrainConfig():
                 raise MemlmError(f"{self.model.name} is counted, not trained: it has no settings of training")

@@ -36,6 +36,8 @@ def test_the_default_is_the_recipe_of_the_paper():
         (MemN2NConfig, {"linear_units": 151}, "linear_units is 151; it must be at most units, 150"),
         (MemN2NConfig, {"tying": "adjacant"}, "unknown tying 'adjacant': did you mean 'adjacent'?"),
         (MemN2NConfig, {"init_std": float("nan")}, "init_std is nan; it must be finite"),
+        (MemN2NConfig, {"initial_state": -1e300}, "initial_state is -1e+300; it must be finite, and below 1e+38"),
+        (TrainConfig, {"lr": 10**400}, "lr is inf; it must be finite, and below 1e+38"),
         (LSTMConfig, {"dropout": 1.0}, "dropout is 1.0; it must be below 1"),
         (TrainConfig, {"lr": 0.0}, "lr is 0.0; it must be above 0"),
         (TrainConfig, {"lr": "fast"}, "lr is 'fast'; it must be float"),
@@ -64,6 +66,17 @@ def test_bad_files_are_named(text: str, message: str, tmp_path: Path):
     path.write_text(text)
     with pytest.raises(MemlmError, match=re.escape(message.replace("FILE", str(path)))):
         Config.from_dict(read_toml(path), where=str(path))
+
+
+def test_a_dataset_whose_name_is_no_text_is_named():
+    with pytest.raises(MemlmError, match=r"dataset is 'a\\udcff'; config.toml can hold only names that are UTF-8"):
+        Config(dataset="a\udcff")
+
+
+@pytest.mark.parametrize("values", [{"hops": 2**10}, {"units": 10**30}, {"memory_size": 2**20}])
+def test_a_size_that_would_take_for_ever_is_a_slip(values: dict[str, Any]):
+    with pytest.raises(MemlmError, match="it must be below"):
+        MemN2NConfig(**values)
 
 
 def test_a_change_of_units_moves_the_linear_half():
