@@ -61,7 +61,7 @@ def step_of(folder: Path) -> int:
     meta = load_meta(folder)
     try:
         return int(meta["step"])
-    except (KeyError, TypeError, ValueError):
+    except (KeyError, TypeError, ValueError, OverflowError):
         raise MemlmError(f"{folder} is damaged: it does not say its step") from None
 
 
@@ -76,12 +76,18 @@ def load_parameters(folder: Path, model: LanguageModel) -> None:
         raise MemlmError(f"{path} is of another model: it {where} {odd!r}; config.toml must be the run's own")
     model.make_room({name: tensor.shape for name, tensor in tensors.items()})
     for name, parameter in parameters.items():
-        if tensors[name].shape != parameter.shape:
-            shapes = f"{tuple(tensors[name].shape)}, not {tuple(parameter.shape)}"
-            raise MemlmError(f"{path} is of another model: {name!r} is {shapes}; config.toml must be the run's own")
+        if (found := _kind(tensors[name])) != _kind(parameter):
+            kinds = f"{found}, not {_kind(parameter)}"
+            raise MemlmError(f"{path} is of another model: {name!r} is {kinds}; config.toml must be the run's own")
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(tensors[name])
+
+
+def _kind(tensor: Tensor) -> str:
+    """(4, 4), and its type if that is not float32."""
+    dtype = "" if tensor.dtype == torch.float32 else f" of {tensor.dtype}".replace("torch.", "")
+    return f"{tuple(tensor.shape)}{dtype}"
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:

@@ -6,3 +6,6 @@ class MemlmError(ValueError):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(" ".join(message.splitlines()))  # a file's name may hold a line break

@@ -1,12 +1,16 @@
 """JSON as everyone reads it: a number that is not finite is written as null."""
 
+import dataclasses
 import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from memlm.errors import MemlmError
+
+T = TypeVar("T")
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:
@@ -22,6 +26,20 @@ def read(path: Path) -> Any:
         raise MemlmError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, RecursionError):
         raise MemlmError(f"{path} is damaged: it is not JSON") from None
+
+
+def as_dataclass(kind: type[T], values: Any) -> T:
+    """The dataclass with these values as its fields; TypeError unless each is of its field's type, numbers finite."""
+    if not isinstance(values, dict):
+        raise TypeError(f"not an object: {values!r}")
+    made, hints = kind(**values), get_type_hints(kind)
+    for field in dataclasses.fields(made):  # type: ignore[arg-type]
+        value, hint = getattr(made, field.name), hints[field.name]
+        accepted = [get_origin(part) or part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
+        of_type = type(value) in accepted or (type(value) is int and float in accepted)
+        if not of_type or (isinstance(value, float) and not math.isfinite(value)):
+            raise TypeError(f"{field.name} is {value!r}")
+    return made
 
 
 def _finite(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from memlm import attention, checkpoint
+from memlm import attention, checkpoint, jsontext
 from memlm.config import DEVICES, Config, TrainConfig, unknown_name
 from memlm.curves import Curves
 from memlm.data.chunks import Batch, Span, gather, random_chunks, random_windows, streams
@@ -58,9 +58,10 @@ class Progress:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Progress":
-        """Inverse of dataclasses.asdict."""
-        parts = {"annealing": Annealing(**values["annealing"]), "totals": Totals(**values["totals"])}
-        return cls(**(values | parts))
+        """Inverse of dataclasses.asdict; KeyError or TypeError where that is not what the values are."""
+        parts = {"annealing": Annealing, "totals": Totals}
+        inner: dict[str, Any] = {name: jsontext.as_dataclass(kind, values[name]) for name, kind in parts.items()}
+        return jsontext.as_dataclass(cls, values | inner)
 
 
 class Observer(Protocol):

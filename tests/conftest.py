@@ -13,7 +13,7 @@ from memlm.cli import main
 from memlm.data.vocab import Vocabulary
 from memlm.models import LanguageModel
 
-pytest_plugins = ("tests.mirrors",)
+pytest_plugins = ("tests.mirrors", "tests.fuzzing")
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from memlm import jsontext
 from memlm.data.catalog import DataFile, Dataset
 from memlm.data.corpus import WORD_LIMIT
 from memlm.data.vocab import EOS
@@ -171,7 +172,7 @@ def settle(folder: Path, dataset: Dataset) -> None:
     """Accept what lies in the dataset's place, or raise MemlmError with the way to mend it."""
     now = snapshot(folder, dataset)
     with suppress(OSError, ValueError):
-        if json.loads((folder / MANIFEST).read_text(encoding="utf-8")) == now:
+        if jsontext.read(folder / MANIFEST) == now:
             return
     for result in check_folder(folder, dataset):
         if not result.ok:

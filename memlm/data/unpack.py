@@ -81,7 +81,7 @@ def _zip_members(path: Path) -> Generator[Member]:
     with zipfile.ZipFile(path) as archive:
         for info in archive.infolist():
             link = stat.S_ISLNK(info.external_attr >> 16)
-            kind = "link" if link else "folder" if info.is_dir() else "file"
+            kind = "link" if link else "folder" if info.filename.endswith("/") else "file"
             yield Member(info.filename, kind, info.file_size, _pieces(path, partial(archive.open, info)))
 
 
