@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 from hypothesis import strategies as st
 
-from memlm import report, trained
+from memlm import evaluations, report, trained
 from memlm.cli import session
 from memlm.config import MODELS, Config, TrainConfig, read_toml
 from memlm.errors import MemlmError
@@ -92,11 +92,11 @@ def use(run: Path) -> float | None:
     """All that reads a run; the perplexity that it gives."""
     refusable(lambda: report.compare([run, run]))
     refusable(lambda: RunFolder.open(run).metrics())
-    score = refusable(lambda: trained.load(run).evaluate("test"))
-    if score is not None:
-        refusable(lambda: report.record(RunFolder.open(run), score))
+    evaluation = refusable(lambda: (model := trained.load(run)).score(model.data("test"), "test"))
+    if evaluation is not None:
+        refusable(lambda: evaluations.record(RunFolder.open(run), evaluation))
     refusable(lambda: session.resume(run, {"epochs": 5}))
-    return None if score is None else float(score["perplexity"])
+    return None if evaluation is None else float(evaluation.passport["perplexity"])
 
 
 def test_run_folders(fuzz: Fuzz, run: Path):
