@@ -1,87 +1,140 @@
 """Model and training state on disk: safetensors and JSON, never a pickle; whole or not at all.
 
 A checkpoint is a folder: `model.safetensors` (parameters and tables by name, those that are shared once),
-`checkpoint.json` (format, what it is), and, where training goes on from it, `training.safetensors` (carried state,
-generators).
+`training.safetensors` where training goes on from it (carried state, generators), and `checkpoint.json`: format,
+sha256 of the other files and of itself, what it is. The one before it stays beside it, as `NAME.previous`, to be read
+where this is damaged.
+
+Format 1, of the first release, had no hashes and kept no previous one; it is read for ever (tests/golden).
 """
 
-import os
+import hashlib
+import logging
+import re
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from memlm import jsontext
+from memlm import files, jsontext
 from memlm.errors import MemlmError
 from memlm.models import LanguageModel
 
-FORMAT = 1
+FORMAT = 2
+READABLE = (1, 2)
+META, MODEL, TRAINING = "checkpoint.json", "model.safetensors", "training.safetensors"
+UNHASHED = "0" * 64  # stands in checkpoint.json for its own sha256 while that is computed
+
+logger = logging.getLogger(__name__)
+
+
+class DamagedError(MemlmError):
+    """A checkpoint is cut off, changed or missing; the one before it may serve."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Checkpoint:
+    """What a checkpoint's folder holds: `meta` of checkpoint.json, tensors by name."""
+
+    folder: Path
+    meta: dict[str, Any]
+    model: dict[str, Tensor]
+    training: dict[str, Tensor]
+
+    @property
+    def step(self) -> int:
+        """The step of training at which it was made."""
+        return _step(self.folder, self.meta)
 
 
 def save(
     folder: Path, model: LanguageModel, meta: Mapping[str, Any], *, training: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Write a checkpoint beside `folder`, then put it in its place; the previous one stays until then."""
+    """Write a checkpoint beside `folder`, then put it in its place; the one there becomes the previous one.
+
+    Raises MemlmError where that fails: at every instant one of them is there and whole.
+    """
     new = folder.with_name(folder.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
+    tensors = {MODEL: {name: p.detach().contiguous() for name, p in model.tensors().items()}}
+    if training is not None:
+        tensors[TRAINING] = dict(training)
     try:
         new.mkdir(parents=True)
-        save_file({name: p.detach().contiguous() for name, p in model.tensors().items()}, new / "model.safetensors")
-        if training is not None:
-            save_file(dict(training), new / "training.safetensors")
-        (new / "checkpoint.json").write_text(jsontext.dumps({"format": FORMAT} | dict(meta), indent=1) + "\n")
-        for file in new.iterdir():
-            _sync(file)
-        _sync(new)
+        sha256 = {}
+        for name, part in tensors.items():
+            data = safetensors.torch.save(part)
+            sha256[name] = hashlib.sha256(data).hexdigest()
+            files.write_synced(new / name, data)
+        files.write_synced(new / META, _sealed({"format": FORMAT, "files": sha256} | dict(meta)))
+        files.sync(new)
         _replace(folder, new)
-    except (OSError, SafetensorError) as error:
+    except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
-        reason = getattr(error, "strerror", None) or error
-        raise MemlmError(f"cannot save the checkpoint {folder}: {reason}") from None
+        why = files.reason(error)
+        raise MemlmError(f"cannot save the checkpoint {folder}: {why}; what was saved before is as it was") from None
 
 
-def load_meta(folder: Path) -> dict[str, Any]:
-    """The checkpoint's JSON."""
-    path = locate(folder) / "checkpoint.json"
-    meta = jsontext.read(path)
-    if not isinstance(meta, dict) or "format" not in meta:
-        raise MemlmError(f"{path} is damaged: it does not say its format")
-    if meta["format"] != FORMAT:
-        raise MemlmError(f"{path} has format {meta['format']}, not {FORMAT}: use the memlm that wrote it")
-    return meta
+def exists(folder: Path) -> bool:
+    """Whether there is a checkpoint, whole or not, or one before it."""
+    return folder.exists() or previous(folder).exists()
+
+
+def previous(folder: Path) -> Path:
+    """Where the checkpoint before this one lies."""
+    return folder.with_name(folder.name + ".previous")
+
+
+def read(folder: Path) -> Checkpoint:
+    """The checkpoint, or, where it is damaged, the one before it: that is logged as a warning.
+
+    Raises MemlmError if neither is whole, or the format is not known.
+    """
+    try:
+        return read_this(folder)
+    except DamagedError as damage:
+        try:
+            state = read_this(previous(folder))
+        except DamagedError:
+            raise damage from None
+        logger.warning("%s; %s, the one before it, is whole and is used instead", damage, state.folder)
+        return state
+
+
+def read_this(folder: Path) -> Checkpoint:
+    """The checkpoint in this very folder, every byte checked against its hash. Raises DamagedError."""
+    meta = _meta(folder)
+    sha256 = meta.get("files", {MODEL: None} | ({TRAINING: None} if (folder / TRAINING).exists() else {}))
+    parts = {name: _tensors(folder / name, sha256[name]) for name in (MODEL, TRAINING) if name in sha256}
+    return Checkpoint(folder=folder, meta=meta, model=parts.get(MODEL, {}), training=parts.get(TRAINING, {}))
 
 
 def step_of(folder: Path) -> int:
-    """The step of training at which a checkpoint was made."""
-    meta = load_meta(folder)
-    try:
-        return int(meta["step"])
-    except (KeyError, TypeError, ValueError, OverflowError):
-        raise MemlmError(f"{folder} is damaged: it does not say its step") from None
+    """The step of training at which a checkpoint was made; its tensors are not read."""
+    return _step(folder, _meta(folder if folder.exists() else previous(folder)))
 
 
-def load_parameters(folder: Path, model: LanguageModel) -> None:
-    """Fill the model's parameters and tables; names and shapes must be the model's own."""
-    path = locate(folder) / "model.safetensors"
-    tensors = load_tensors(path)
-    parameters = model.tensors()
-    if tensors.keys() != parameters.keys():
-        odd = sorted(tensors.keys() ^ parameters.keys())[0]
+def fill(model: LanguageModel, state: Checkpoint) -> None:
+    """Set the model's parameters and tables to the checkpoint's; names and shapes must be the model's own."""
+    path, parameters = state.folder / MODEL, model.tensors()
+    if state.model.keys() != parameters.keys():
+        odd = sorted(state.model.keys() ^ parameters.keys())[0]
         where = "lacks" if odd in parameters else "has a surplus"
         raise MemlmError(f"{path} is of another model: it {where} {odd!r}; config.toml must be the run's own")
-    model.make_room({name: tensor.shape for name, tensor in tensors.items()})
+    model.make_room({name: tensor.shape for name, tensor in state.model.items()})
     for name, parameter in parameters.items():
-        if (found := _kind(tensors[name])) != _kind(parameter):
+        if (found := _kind(state.model[name])) != _kind(parameter):
             kinds = f"{found}, not {_kind(parameter)}"
             raise MemlmError(f"{path} is of another model: {name!r} is {kinds}; config.toml must be the run's own")
     with torch.no_grad():
         for name, parameter in parameters.items():
-            parameter.copy_(tensors[name])
+            parameter.copy_(state.model[name])
 
 
 def _kind(tensor: Tensor) -> str:
@@ -90,44 +143,91 @@ def _kind(tensor: Tensor) -> str:
     return f"{tuple(tensor.shape)}{dtype}"
 
 
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Tensors by name of a safetensors file."""
+def set_aside(folder: Path, state: Checkpoint) -> None:
+    """Where `read` fell back on the previous checkpoint, move the damaged one away, to NAME.damaged.
+
+    Else the next `save` would put it in the place of the one that is whole.
+    """
+    if state.folder == folder or not folder.exists():
+        return
+    away = folder.with_name(folder.name + ".damaged")
+    shutil.rmtree(away, ignore_errors=True)
     try:
-        return load_file(path)
+        folder.rename(away)
+    except OSError as error:
+        raise MemlmError(f"cannot move the damaged {folder} away: {files.reason(error)}") from None
+
+
+def go_back(folder: Path) -> None:
+    """Put the previous checkpoint in the place of this one."""
+    try:
+        shutil.rmtree(folder)
+        previous(folder).rename(folder)
+        files.sync(folder.parent)
+    except OSError as error:
+        raise MemlmError(f"cannot put {previous(folder)} back in its place: {files.reason(error)}") from None
+
+
+def _meta(folder: Path) -> dict[str, Any]:
+    path = folder / META
+    data = _bytes(path)
+    try:
+        meta = jsontext.loads(data)
+    except ValueError:
+        raise DamagedError(f"{path} is damaged: it is not JSON") from None
+    if not isinstance(meta, dict) or "format" not in meta:
+        raise DamagedError(f"{path} is damaged: it does not say its format")
+    if ("sha256" in meta or meta["format"] == FORMAT) and not _is_sealed(data):
+        raise DamagedError(f"{path} is damaged: its sha256 is not the one it was written with")
+    if meta["format"] not in READABLE:
+        known = " or ".join(map(str, READABLE))
+        raise MemlmError(f"{path} has format {meta['format']}, not {known}: use the memlm that wrote it")
+    return meta
+
+
+def _step(folder: Path, meta: Mapping[str, Any]) -> int:
+    try:
+        return int(meta["step"])
+    except (KeyError, TypeError, ValueError, OverflowError):
+        raise DamagedError(f"{folder} is damaged: it does not say its step") from None
+
+
+def _tensors(path: Path, sha256: str | None) -> dict[str, Tensor]:
+    data = _bytes(path)
+    if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
+        raise DamagedError(f"{path} is damaged: its sha256 is not the one it was written with")
+    try:
+        return safetensors.torch.load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError):  # of a file without a hash
+        raise DamagedError(f"{path} is damaged: it does not hold tensors") from None
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
     except FileNotFoundError:
-        raise MemlmError(f"no file at {path}") from None
-    except (SafetensorError, OSError) as error:
-        raise MemlmError(f"{path} is damaged or can't be read: {error}") from None
+        raise DamagedError(f"{path} is missing") from None
+    except OSError as error:
+        raise MemlmError(f"cannot read {path}: {files.reason(error)}") from None
 
 
-def load_training(folder: Path) -> dict[str, Tensor]:
-    """Carried state and generators, for going on."""
-    return load_tensors(locate(folder) / "training.safetensors")
+def _sealed(meta: Mapping[str, Any]) -> bytes:
+    """The JSON with its own sha256, which is that of the text with zeros in its place."""
+    text = jsontext.dumps({"sha256": UNHASHED} | dict(meta), indent=1) + "\n"
+    return text.replace(UNHASHED, hashlib.sha256(text.encode()).hexdigest(), 1).encode()
 
 
-def locate(folder: Path) -> Path:
-    """The checkpoint's folder, or the one before it if a crash fell between the two renames of `_replace`."""
-    old = _previous(folder)
-    return old if not folder.exists() and old.exists() else folder
-
-
-def _previous(folder: Path) -> Path:
-    return folder.with_name(folder.name + ".previous")
+def _is_sealed(data: bytes) -> bool:
+    stated = re.match(rb'\{\n "sha256": "([0-9a-f]{64})"', data)
+    if stated is None:
+        return False
+    unhashed = data.replace(stated[1], UNHASHED.encode(), 1)
+    return hashlib.sha256(unhashed).hexdigest().encode() == stated[1]
 
 
 def _replace(folder: Path, new: Path) -> None:
-    old = _previous(folder)
     if folder.exists():
-        shutil.rmtree(old, ignore_errors=True)
-        folder.rename(old)
+        shutil.rmtree(previous(folder), ignore_errors=True)
+        folder.rename(previous(folder))
     new.rename(folder)
-    _sync(folder.parent)
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    files.sync(folder.parent)

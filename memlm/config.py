@@ -8,6 +8,7 @@ import dataclasses
 import difflib
 import json
 import math
+import re
 import tomllib
 import types
 from collections.abc import Iterable, Mapping
@@ -31,9 +32,13 @@ def setting(
     above: float | None = None,
     below: float | None = None,
     choices: tuple[str, ...] | None = None,
+    safe: bool = False,
 ) -> Any:
-    """A dataclass field with its help text and what it accepts: >= low, <= high, > above, < below, one of choices."""
-    limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices}
+    """A dataclass field with its help text and what it accepts: >= low, <= high, > above, < below, one of choices.
+
+    One that is `safe` may be changed when a run is resumed.
+    """
+    limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices, "safe": safe}
     return dataclasses.field(default=default, metadata={"help": help, **limits})
 
 
@@ -82,6 +87,12 @@ class Settings:
     def names(cls) -> list[str]:
         """The names of the settings."""
         return [field.name for field in dataclasses.fields(cls) if field.metadata]  # type: ignore[arg-type]
+
+    @classmethod
+    def safe_names(cls) -> list[str]:
+        """The names of the settings that may be changed when a run is resumed."""
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        return [field.name for field in fields if field.metadata.get("safe")]
 
     def replace(self, values: Mapping[str, object], *, where: str = "settings") -> Self:
         """A copy with these values; an unknown name is refused, and said to come from `where`."""
@@ -202,15 +213,26 @@ class TrainConfig(Settings):
         0, "0: anneal when validation is no better than an epoch before; n: after every epoch from the n-th on", low=0
     )
     min_lr: float = setting(1e-5, "stop when the rate falls below this", low=0)
-    epochs: int = setting(100, "at most this many passes over the training split", low=1)
-    max_steps: int = setting(0, "stop after this many steps; 0: no limit", low=0)
+    epochs: int = setting(100, "at most this many passes over the training split", low=1, safe=True)
+    max_steps: int = setting(0, "stop after this many steps; 0: no limit", low=0, safe=True)
     seed: int = setting(1, "seed of the initial weights, the sampling and the dropout", low=0, below=2**63)
     precision: str = setting(
         "auto",
         "of the output layer's products in training; auto: bfloat16 on CUDA and AMX. Evaluation is in float32",
         choices=("auto", "float32", "bfloat16"),
     )
-    device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=DEVICES)
+    device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=DEVICES, safe=True)
+    checkpoint_every: str = setting(
+        "10min", "save this often within an epoch too: minutes as 10min, or steps as 500; 0: never", safe=True
+    )
+    log_every: int = setting(50, "steps between points of the curves", low=1, safe=True)
+    on_divergence: str = setting(
+        "stop",
+        "when the loss is no longer finite: stop; or halve: back to the last checkpoint with half the rate, at most 5 "
+        "times",
+        choices=("stop", "halve"),
+        safe=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -218,6 +240,16 @@ class TrainConfig(Settings):
             raise MemlmError(
                 f"batch_size is {self.batch_size} targets; it must be a multiple of chunk_length, {self.chunk_length}"
             )
+        if not re.fullmatch(r"\d+|\d+(\.\d+)?min", self.checkpoint_every, re.ASCII):
+            raise MemlmError(
+                f"checkpoint_every is {self.checkpoint_every!r}; it must be minutes, as 10min, or steps, as 500"
+            )
+
+    @property
+    def checkpoint_interval(self) -> tuple[float, float]:
+        """Steps and seconds between checkpoints, of which one is infinite."""
+        number = float(self.checkpoint_every.removesuffix("min")) or math.inf
+        return (math.inf, 60 * number) if self.checkpoint_every.endswith("min") else (number, math.inf)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ T tokens in the text, B rows, L targets in a row, N memory slots.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,11 +57,18 @@ def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 @torch.no_grad()
-def token_nats(model: LanguageModel, tokens: Tokens, *, targets_at_once: int = TARGETS_AT_ONCE) -> TokenNats:
+def token_nats(
+    model: LanguageModel,
+    tokens: Tokens,
+    *,
+    targets_at_once: int = TARGETS_AT_ONCE,
+    tick: Callable[[], None] = lambda: None,
+) -> TokenNats:
     """-log p of every token of the text given those before it: (T,), in order.
 
     The result does not depend on `targets_at_once` (but for rounding): slots before the start of the text are
-    empty, and a model that carries state reads the text as one stream.
+    empty, and a model that carries state reads the text as one stream. `tick` is called before each batch; what it
+    raises ends the work.
     """
     device = model.device
     model.eval()
@@ -72,6 +80,7 @@ def token_nats(model: LanguageModel, tokens: Tokens, *, targets_at_once: int = T
     state: State = None
     pieces = []
     for span in spans:
+        tick()
         inputs, targets = to_tensors(gather(tokens, span, model.context_size), device)
         nats, state = model.nats(inputs, targets, state)
         pieces.append(nats.flatten())

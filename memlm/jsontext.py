@@ -18,13 +18,21 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
     return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 
+def loads(data: bytes) -> Any:
+    """The value of JSON text; ValueError for what is not JSON."""
+    try:
+        return json.loads(data)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def read(path: Path) -> Any:
     """The value in a file; MemlmError where it is missing, can't be read, or is not JSON."""
     try:
-        return json.loads(path.read_bytes())
+        return loads(path.read_bytes())
     except OSError as error:
         raise MemlmError(f"cannot read {path}: {error.strerror}") from None
-    except (ValueError, RecursionError):
+    except ValueError:
         raise MemlmError(f"{path} is damaged: it is not JSON") from None
 
 

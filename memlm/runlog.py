@@ -7,24 +7,30 @@
 - events.*: TensorBoard (memlm.curves)
 - best/, last/: checkpoints (memlm.checkpoint)
 - evaluations.json, scores/, summary.json: the figures, and the nats of each token (memlm.evaluations)
+- lock: there while a process trains in the folder
 """
 
 import json
+import os
 import shutil
-from collections.abc import Mapping, Sequence
+import socket
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from memlm import jsontext
+from memlm import files, jsontext
 from memlm.config import Config, read_toml
 from memlm.data.vocab import Vocabulary
 from memlm.environment import environment
 from memlm.errors import MemlmError
+from memlm.locks import lock
 
+LOCK = "lock"
 # All that memlm writes into a run folder; --overwrite removes nothing else.
 OURS = (
-    *("env.json*", "config.toml*", "vocab.txt", "metrics.jsonl*", "summary.json*", "evaluations.json*"),
-    *("best", "best.*", "last", "last.*", "scores", "events.out.tfevents.*"),
+    *("env.json*", "config.toml*", "vocab.txt*", "metrics.jsonl*", "summary.json*", "evaluations.json*"),
+    *("best", "best.*", "last", "last.*", "scores", "events.out.tfevents.*", LOCK),
 )
 
 
@@ -36,6 +42,30 @@ class RunFolder:
         self.best = path / "best"
         self.last = path / "last"
 
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Train in this folder alone: where another process does, it is named and this one refused.
+
+        The system lets go of it when the process ends, however it ends.
+        """
+        path = self.path / LOCK
+
+        def refuse() -> None:
+            holder = ""
+            with suppress(OSError, ValueError):
+                holder = path.read_text(encoding="utf-8").strip()
+            raise MemlmError(f"{self.path} is in use by {holder or 'another process'}: wait for it, or stop it")
+
+        with ExitStack() as stack:
+            try:
+                self.path.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(lock(path, busy=refuse))
+            except OSError as error:
+                raise MemlmError(f"cannot write {path}: {files.reason(error)}") from None
+            with suppress(OSError):  # a full disk: held all the same, without a name
+                path.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
+            yield
+
     @classmethod
     def create(
         cls, path: Path, config: Config, vocabulary: Vocabulary, *, overwrite: bool = False, **facts: Any
@@ -45,28 +75,34 @@ class RunFolder:
         `facts` go to env.json: what the settings leave to the machine, such as the device.
         """
         run = cls(path)
+        run.check_room(overwrite=overwrite)
         try:
-            if path.exists():
-                run._make_room(overwrite)
             path.mkdir(parents=True, exist_ok=True)
+            for entry in run._entries():
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
             made_with = {"model": config.resolved().to_dict()["model"], "vocabulary_sha256": vocabulary.sha256}
             run.write_json("env.json", environment() | made_with | facts)  # first: it marks the folder as ours
             vocabulary.save(path / "vocab.txt")
-            run.write_config(config)
+            run.write_config(config)  # last: now it is a run
         except OSError as error:
-            raise MemlmError(f"cannot make the run folder {path}: {error.strerror}") from None
+            raise MemlmError(f"cannot make the run folder {path}: {files.reason(error)}") from None
         return run
 
-    def _make_room(self, overwrite: bool) -> None:
-        entries = list(self.path.iterdir()) if self.path.is_dir() else [self.path]
+    def check_room(self, *, overwrite: bool) -> None:
+        """Refuse a folder that holds anything but runs, or a run unless `overwrite`; nothing is changed."""
+        entries = self._entries()
         alien = [entry for entry in entries if not any(entry.match(pattern) for pattern in OURS)]
         if alien or (entries and not (self.path / "env.json").is_file()):
             what = (alien or entries)[0].name
             raise MemlmError(f"{self.path} holds {what!r}, which is not of a run: choose another --run-dir")
-        if entries and not overwrite:
+        begun = (self.path / "config.toml").exists()  # else it was cut off before it was a run
+        if begun and not overwrite:
             raise MemlmError(f"{self.path} holds a run: choose another --run-dir, --resume it, or give --overwrite")
-        for entry in entries:
-            shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
+
+    def _entries(self) -> list[Path]:
+        """What is in the folder, or in its way; but not the lock."""
+        entries = list(self.path.iterdir()) if self.path.is_dir() else [self.path] if self.path.exists() else []
+        return [entry for entry in entries if entry.name != LOCK]
 
     @classmethod
     def open(cls, path: Path) -> "RunFolder":
@@ -143,11 +179,4 @@ class RunFolder:
 
     def write_bytes(self, name: str, content: bytes) -> None:
         """A file in the folder or in one within it, whole or not at all."""
-        path = self.path / name
-        new = path.with_name(path.name + ".new")
-        try:
-            path.parent.mkdir(exist_ok=True)
-            new.write_bytes(content)
-            new.replace(path)
-        except OSError as error:
-            raise MemlmError(f"cannot write {path}: {error.strerror}") from None
+        files.write_whole(self.path / name, content)

@@ -1,151 +1,259 @@
-"""Training: a step, an epoch, and the fit that anneals, keeps the best state and can be stopped and resumed."""
+"""Training: an epoch, and the fit that anneals, keeps the best state and can be cut off at any instant and resumed."""
 
 import dataclasses
+import logging
 import math
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 
-from memlm import attention, checkpoint, jsontext
+from memlm import attention, checkpoint
 from memlm.config import DEVICES, Config, TrainConfig, unknown_name
 from memlm.curves import Curves
-from memlm.data.chunks import Batch, Span, gather, random_chunks, random_windows, streams
+from memlm.data.chunks import Span, gather, random_chunks, random_windows, streams
 from memlm.data.corpus import Tokens
 from memlm.errors import MemlmError
-from memlm.evaluate import evaluate, perplexity, to_tensors
-from memlm.models import LanguageModel, State
-from memlm.models.head import SoftmaxHead
-from memlm.models.products import choose_precision
-from memlm.optim import Annealing, ClippedSGD
+from memlm.evaluate import TARGETS_AT_ONCE, TokenNats, token_nats, total
+from memlm.progress import Progress, Totals, finished
 from memlm.runlog import RunFolder
+from memlm.training import DivergedError, Training, step_figures
 
-LOG_EVERY = 50  # steps between points of the curves, and between looks at whether the loss is still finite
+MAX_HALVINGS = 5
+SAMPLE = 4 * TARGETS_AT_ONCE  # tokens of validation by which `memlm doctor` knows a checkpoint again
 
-
-@dataclass(kw_only=True)
-class Totals:
-    """Sums over the steps of an epoch so far."""
-
-    nats: float = 0.0
-    targets: int = 0
-    steps: int = 0
-    grad_norm: float = 0.0
-    clipped_norm: float = 0.0
-    clipped: int = 0
-    seconds: float = 0.0
-
-    def since(self, earlier: "Totals") -> "Totals":
-        """What came after `earlier`."""
-        names = [f.name for f in dataclasses.fields(self)]
-        return Totals(**{name: getattr(self, name) - getattr(earlier, name) for name in names})
-
-
-@dataclass(kw_only=True)
-class Progress:
-    """Where training stands: all that a checkpoint needs beside tensors."""
-
-    annealing: Annealing
-    epoch: int = 0  # finished epochs
-    step: int = 0  # finished steps, of all epochs
-    totals: Totals = field(default_factory=Totals)  # of the epoch under way
-    best_cost: float | None = None  # nats a token on validation
-    best_epoch: int = 0
-    history: list[dict[str, Any]] = field(default_factory=list)  # metrics of the finished epochs
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Progress":
-        """Inverse of dataclasses.asdict; KeyError or TypeError where that is not what the values are."""
-        parts = {"annealing": Annealing, "totals": Totals}
-        inner: dict[str, Any] = {name: jsontext.as_dataclass(kind, values[name]) for name, kind in parts.items()}
-        return jsontext.as_dataclass(cls, values | inner)
+logger = logging.getLogger(__name__)
 
 
 class Observer(Protocol):
     """Is told how training goes; the command line draws its bar and lines from this."""
 
     def step(self, progress: Progress, recent: Totals, steps_in_epoch: int) -> None:
-        """Every LOG_EVERY steps: totals since the last call."""
+        """Each time that a point is added to the curves: totals since the last one."""
 
     def epoch(self, metrics: dict[str, Any], *, best: bool) -> None:
         """After each epoch: its line of metrics.jsonl, and whether it is the best so far."""
 
+    def saved(self, step: int) -> None:
+        """After a checkpoint that was asked for."""
 
-class Training:
-    """A model in training: the weights and everything else that training changes."""
 
-    def __init__(self, model: LanguageModel, config: TrainConfig, device: torch.device) -> None:
-        assert isinstance(model.head, SoftmaxHead)  # the others have no gradient
-        self.model = model.to(device)
-        self.head = model.head
-        self.head.precision = choose_precision(config.precision, device)
-        self.config = config
-        self.device = device
-        self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)
-        self.progress = Progress(annealing=Annealing.from_config(config))
-        self.carried: State = None
-        self.sums = torch.zeros(4, dtype=torch.float64, device=device)  # of steps that are not yet in the totals
-        torch.manual_seed(config.seed)  # dropout
+class Requests(Protocol):
+    """What is asked of a training from outside while it goes on."""
 
-    def save(self, run: RunFolder) -> None:
-        """The state as the run's checkpoint `last`."""
-        training = {"generator": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            training["generator.cuda"] = torch.cuda.get_rng_state(self.device)
-        training |= {f"carried.{i}": tensor.contiguous() for i, tensor in enumerate(self.carried or ())}
-        meta = {"step": self.progress.step, "progress": dataclasses.asdict(self.progress)}
-        checkpoint.save(run.last, self.model, meta, training=training)
+    def stop(self) -> bool:
+        """Whether to save and stop."""
 
-    def load(self, run: RunFolder) -> None:
-        """Go on from the run's checkpoint `last`."""
-        meta = checkpoint.load_meta(run.last)
-        checkpoint.load_parameters(run.last, self.model)
-        tensors = checkpoint.load_training(run.last)
+    def save(self) -> bool:
+        """Whether to save and go on; asking takes the request back."""
+
+
+class Due:
+    """Says when it is time for a checkpoint within an epoch: so many steps or seconds after the last one."""
+
+    def __init__(self, config: TrainConfig, step: int) -> None:
+        self._steps, self._seconds = config.checkpoint_interval
+        self.saved(step)
+
+    def __call__(self, step: int) -> bool:
+        """Whether it is time."""
+        return step - self._step >= self._steps or time.monotonic() - self._time >= self._seconds
+
+    def saved(self, step: int) -> None:
+        """A checkpoint was made at this step."""
+        self._step, self._time = step, time.monotonic()
+
+
+class Stopped(Exception):  # noqa: N818, it is no error
+    """Validation was left off because a stop was asked for."""
+
+
+def fit(
+    training: Training,
+    train_tokens: Tokens,
+    valid_tokens: Tokens,
+    run: RunFolder,
+    observer: Observer,
+    requests: Requests,
+) -> str:
+    """Train until the epochs, the steps or the learning rate run out, or a stop is asked for ("stopped"); which.
+
+    After each epoch: validate, anneal, keep the last and the best state, write metrics.jsonl. Between any two of
+    these, and within the epoch, the run may be cut off: it goes on from its checkpoint `last` and ends as if it had
+    not been. At the limit of steps it is validated as well. Raises DivergedError, with the last good state as it was.
+    """
+    while True:
+        progress = training.progress
+        curves = Curves(run.path, step=progress.step, epoch=progress.epoch)
+        fitting = _Fit(training, train_tokens, valid_tokens, run, observer, requests, curves)
         try:
-            self.progress = Progress.from_dict(meta["progress"])
-            torch.set_rng_state(tensors.pop("generator"))
-            cuda = tensors.pop("generator.cuda", None)
-            if cuda is not None and self.device.type == "cuda":
-                torch.cuda.set_rng_state(cuda, self.device)
-        except (KeyError, TypeError, RuntimeError):
-            raise MemlmError(f"{run.last} is damaged: it does not hold the state of a training") from None
-        self.carried = tuple(tensors[name].to(self.device) for name in sorted(tensors)) or None
+            why = fitting.to_the_end()
+        except DivergedError as error:
+            _go_back(training, run, error)
+        else:
+            curves.close()
+            return why
 
-    def step(self, batch: Batch) -> None:
-        """One update on the summed loss of a batch."""
-        inputs, targets = to_tensors(batch, self.device)
-        hidden, state = self.model(inputs, self.carried)
-        if state is not None:
-            self.carried = tuple(tensor.detach() for tensor in state)
-        rows = hidden.flatten(0, 1)
-        nats, grad = self.head.backward(rows.detach(), targets.flatten())
-        rows.backward(grad)
-        norm = self.optimizer.step()
-        clipped = norm.clamp(max=self.config.clip)
-        self.sums += torch.stack([nats.sum(), norm, clipped, (norm > clipped).to(norm.dtype)])
-        self.progress.step += 1
-        self.progress.totals.steps += 1
-        self.progress.totals.targets += targets.numel()
 
-    def settle(self, seconds: float) -> None:
-        """Move the sums into the totals; a loss or gradient that is not finite ends training here."""
-        nats, norms, clipped_norms, clipped = self.sums.tolist()
-        if not math.isfinite(nats + norms):
-            first = self.progress.step - (self.progress.step - 1) % LOG_EVERY
-            raise MemlmError(
-                f"the loss or its gradient is not finite, in step {first} to {self.progress.step} at learning rate "
-                f"{self.optimizer.lr:.4g}; what the run had saved before is as it was: try a lower --lr or --clip"
-            )
+def _go_back(training: Training, run: RunFolder, error: DivergedError) -> None:
+    """To the last good state with half the rate, which is saved at once; raises if that is not to be."""
+    good = f"{run.last}, of step {checkpoint.step_of(run.last)}, is the last good state"
+    if training.config.on_divergence == "stop":
+        raise DivergedError(f"{error}; {good}: try a lower --lr or --clip, or --on-divergence halve") from None
+    if training.progress.halvings == MAX_HALVINGS:
+        raise DivergedError(
+            f"{error}, which was halved {MAX_HALVINGS} times; {good}: try a lower --lr or --clip"
+        ) from None
+    training.load(run)
+    progress = training.progress
+    progress.annealing.lr /= 2
+    progress.halvings += 1
+    training.save(run)
+    logger.warning("%s; going on from step %d at half the rate, %.4g", error, progress.step, progress.annealing.lr)
+
+
+@dataclass
+class _Fit:
+    """One go at `fit`, until it ends or diverges."""
+
+    training: Training
+    train_tokens: Tokens
+    valid_tokens: Tokens
+    run: RunFolder
+    observer: Observer
+    requests: Requests
+    curves: Curves
+
+    def __post_init__(self) -> None:
+        self.progress, self.config = self.training.progress, self.training.config
+        self.due = Due(self.config, self.progress.step)
+
+    def to_the_end(self) -> str:
+        self.training.start_clock()
+        restore_best(self.training, self.run)
+        self.run.write_metrics(self.progress.history)
+        if not checkpoint.exists(self.run.last):
+            self.keep()  # so that there is always a good state to go back to
+        while self.progress.totals.steps or not finished(self.progress, self.config):
+            whole = self.epoch()
+            if not whole:
+                self.keep()
+                if not finished(self.progress, self.config):
+                    return "stopped"
+            try:
+                nats = token_nats(self.training.model, self.valid_tokens, tick=self.check_stop)
+            except Stopped:
+                self.keep()
+                return "stopped"
+            self.end_epoch(nats, whole=whole)
+        return finished(self.progress, self.config)
+
+    def epoch(self) -> bool:
+        """Go through the rest of the epoch under way; False if a stop or the limit of steps ended it early."""
+        training, progress = self.training, self.progress
+        plan = plan_epoch(self.config, len(self.train_tokens), progress.epoch)
+        if progress.totals.steps == 0:
+            training.start_epoch()
+        training.model.train()
+        training.optimizer.lr = progress.annealing.lr
+        training.start_clock()
+        for span in plan[progress.totals.steps :]:
+            if self.requests.stop() or finished(progress, self.config):
+                return False
+            training.step(gather(self.train_tokens, span, training.model.context_size))
+            if progress.totals.steps % self.config.log_every == 0:
+                self.log(len(plan))
+            if self.due(progress.step):
+                self.keep()
+            if self.requests.save():
+                self.keep()
+                self.observer.saved(progress.step)
+        self.log(len(plan))
+        return True
+
+    def log(self, steps_in_epoch: int) -> None:
+        """A point on the curves, of the steps since the last one."""
+        self.training.settle()
         totals = self.progress.totals
-        totals.nats += nats
-        totals.grad_norm += norms
-        totals.clipped_norm += clipped_norms
-        totals.clipped += round(clipped)
-        totals.seconds += seconds
-        self.sums.zero_()
+        recent = totals.since(self.progress.logged)
+        if recent.steps:
+            self.curves.add("step", step_figures(self.training, recent), self.progress.step)
+            self.progress.logged = dataclasses.replace(totals)
+            self.observer.step(self.progress, recent, steps_in_epoch)
+
+    def keep(self) -> None:
+        """Save the state as it is now."""
+        self.training.save(self.run)
+        self.due.saved(self.progress.step)
+
+    def check_stop(self) -> None:
+        """Leave off validating if a stop is asked for: the epoch's last step is where the run goes on."""
+        if self.requests.stop():
+            raise Stopped
+
+    def end_epoch(self, nats: TokenNats, *, whole: bool) -> None:
+        """Take note of a validation. `last` comes before `best`, which can be made from it, and the rest is in it."""
+        training, progress, score = self.training, self.progress, total(nats)
+        if not math.isfinite(score.nats):
+            raise training.diverged("the validation loss", progress.step)
+        metrics = epoch_metrics(training, score.perplexity)
+        sample = {"tokens": len(nats[:SAMPLE]), "nats": float(nats[:SAMPLE].sum())}
+        best = progress.end_epoch(metrics, score.nats_per_token, sample)
+        if whole:
+            self.curves.add(
+                "epoch", {name: metrics[name] for name in metrics.keys() - {"epoch", "step"}}, progress.epoch
+            )
+            figure = attention.picture(training.model, self.valid_tokens, progress.epoch)
+            self.curves.picture("epoch/attention", figure, progress.epoch)
+            self.keep()
+        if best:
+            checkpoint.save(self.run.best, training.model, progress.best)
+        self.run.write_metrics(progress.history)
+        self.observer.epoch(metrics, best=best)
+
+
+def epoch_metrics(training: Training, valid_perplexity: float) -> dict[str, Any]:
+    """The line of metrics.jsonl of the epoch that ends now; its seconds are those of its steps and validation."""
+    progress = training.progress
+    figures = step_figures(training, progress.totals)
+    training.settle()  # the time of validation
+    return {
+        "epoch": progress.epoch + 1,
+        "step": progress.step,
+        "train_perplexity": figures["perplexity"],
+        "valid_perplexity": valid_perplexity,
+        "lr": figures["lr"],
+        "grad_norm": figures["grad_norm"],
+        "clipped_fraction": figures["clipped_fraction"],
+        "update_norm": figures["update_norm"],
+        "parameter_norm": figures["parameter_norm"],
+        "halvings": progress.halvings,
+        "tokens_per_second": figures["tokens_per_second"],
+        "seconds": progress.totals.seconds,
+    }
+
+
+def restore_best(training: Training, run: RunFolder) -> None:
+    """Make the checkpoint `best` the one that the progress knows, if it can be had.
+
+    It is another one where the run was cut off between `last` and `best`, and where a limit of steps, since raised,
+    had ended an epoch early.
+    """
+    progress = training.progress
+    steps: list[int | None] = []
+    for folder in (run.best, checkpoint.previous(run.best)):
+        try:
+            steps.append(checkpoint.read_this(folder).step)
+        except MemlmError:
+            steps.append(None)
+    if progress.best_step in (None, steps[0]):
+        return
+    if progress.best_step == progress.step:
+        checkpoint.save(run.best, training.model, progress.best)
+    elif progress.best_step == steps[1]:
+        checkpoint.go_back(run.best)
 
 
 def plan_epoch(config: TrainConfig, total: int, epoch: int) -> list[Span]:
@@ -157,137 +265,6 @@ def plan_epoch(config: TrainConfig, total: int, epoch: int) -> list[Span]:
     if config.sampling == "streams":
         return list(streams(total, config.chunk_length, rows))
     return list(random_chunks(total, config.chunk_length, rows, rng))
-
-
-def train_epoch(
-    training: Training, tokens: Tokens, observer: Observer, curves: Curves, stop: Callable[[], bool]
-) -> bool:
-    """Go through the rest of the epoch under way; False if `stop` or the limit of steps ended it early."""
-    progress, config = training.progress, training.config
-    plan = plan_epoch(config, len(tokens), progress.epoch)
-    if progress.totals.steps == 0:
-        training.carried = None
-    training.model.train()
-    training.optimizer.lr = progress.annealing.lr
-    logged, began = dataclasses.replace(progress.totals), time.perf_counter()
-
-    def log() -> None:
-        nonlocal logged, began
-        training.settle(time.perf_counter() - began)
-        began = time.perf_counter()
-        recent = progress.totals.since(logged)
-        logged = dataclasses.replace(progress.totals)
-        if recent.steps:
-            curves.add("step", step_figures(training, recent), progress.step)
-            observer.step(progress, recent, len(plan))
-
-    for span in plan[progress.totals.steps :]:
-        if stop() or finished(progress, config):
-            break
-        training.step(gather(tokens, span, training.model.context_size))
-        if progress.step % LOG_EVERY == 0:
-            log()
-    log()
-    return progress.totals.steps == len(plan)
-
-
-def step_figures(training: Training, totals: Totals) -> dict[str, float]:
-    """Figures of some steps: means of the norms of the gradient and of the update, norm of the parameters now."""
-    return {
-        "perplexity": perplexity(totals.nats, totals.targets),
-        "lr": training.optimizer.lr,
-        "grad_norm": totals.grad_norm / totals.steps,
-        "clipped_fraction": totals.clipped / totals.steps,
-        "update_norm": training.optimizer.lr * totals.clipped_norm / totals.steps,
-        "parameter_norm": parameter_norm(training.model),
-        "tokens_per_second": totals.targets / totals.seconds,
-    }
-
-
-def parameter_norm(model: LanguageModel) -> float:
-    """The l2 norm of all parameters together."""
-    norms = torch._foreach_norm([p.detach() for p in model.parameters()])
-    return float(torch.linalg.vector_norm(torch.stack(list(norms))))
-
-
-def fit(
-    training: Training,
-    train_tokens: Tokens,
-    valid_tokens: Tokens,
-    run: RunFolder,
-    observer: Observer,
-    stop: Callable[[], bool],
-) -> str:
-    """Train until the epochs, the steps or the learning rate run out, or `stop` says so; returns which.
-
-    After each epoch: validate, anneal, keep the best and the last state, write metrics.jsonl. What ends within an
-    epoch is saved as it is, and goes on from there when it is resumed; at the limit of steps it is validated as well.
-    """
-    progress, config = training.progress, training.config
-    curves = Curves(run.path, from_step=progress.step + 1 if progress.step else 0)
-    try:
-        run.write_metrics(progress.history)
-        while progress.totals.steps or not finished(progress, config):
-            whole = train_epoch(training, train_tokens, observer, curves, stop)
-            if not whole:
-                training.save(run)
-                if not finished(progress, config):
-                    return "stopped"
-            metrics = _end_epoch(training, valid_tokens, run)
-            observer.epoch(metrics, best=progress.best_epoch == progress.epoch)
-            if whole:
-                curves.add(
-                    "epoch", {name: metrics[name] for name in metrics.keys() - {"epoch", "step"}}, progress.epoch
-                )
-                curves.picture(
-                    "epoch/attention", attention.picture(training.model, valid_tokens, progress.epoch), progress.epoch
-                )
-                curves.flush()
-                training.save(run)
-            run.write_metrics(progress.history)
-        return finished(progress, config)
-    finally:
-        curves.close()
-
-
-def _end_epoch(training: Training, valid_tokens: Tokens, run: RunFolder) -> dict[str, Any]:
-    progress, totals = training.progress, training.progress.totals
-    began = time.perf_counter()
-    score = evaluate(training.model, valid_tokens)
-    if not math.isfinite(score.nats):
-        raise MemlmError(f"the validation loss is not finite after step {progress.step}: try a lower --lr or --clip")
-    progress.epoch += 1
-    figures = step_figures(training, totals)
-    metrics = {
-        "epoch": progress.epoch,
-        "step": progress.step,
-        "train_perplexity": figures["perplexity"],
-        "valid_perplexity": score.perplexity,
-        "lr": figures["lr"],
-        "grad_norm": figures["grad_norm"],
-        "clipped_fraction": figures["clipped_fraction"],
-        "update_norm": figures["update_norm"],
-        "parameter_norm": figures["parameter_norm"],
-        "tokens_per_second": figures["tokens_per_second"],
-        "seconds": totals.seconds + time.perf_counter() - began,
-    }
-    progress.history.append(metrics)
-    progress.totals = Totals()
-    progress.annealing.epoch_ended(progress.epoch, score.nats_per_token)
-    if progress.best_cost is None or score.nats_per_token < progress.best_cost:
-        progress.best_cost, progress.best_epoch = score.nats_per_token, progress.epoch
-        meta = {"epoch": progress.epoch, "step": progress.step, "valid_perplexity": score.perplexity}
-        checkpoint.save(run.best, training.model, meta)
-    return metrics
-
-
-def finished(progress: Progress, config: TrainConfig) -> str:
-    """Why training is over (max_steps, min_lr, epochs); empty while it is not."""
-    if config.max_steps and progress.step >= config.max_steps:
-        return "max_steps"
-    if progress.epoch and progress.annealing.lr < config.min_lr:
-        return "min_lr"
-    return "epochs" if progress.epoch >= config.epochs else ""
 
 
 def check_fits(config: Config, train_tokens: Tokens) -> None:

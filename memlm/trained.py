@@ -60,6 +60,7 @@ class TrainedModel:
     model: LanguageModel
     checkpoint: str
     step: int  # of training, at which the checkpoint was made
+    sample: Mapping[str, Any] | None = None  # nats of the first tokens of validation then, where they were noted
     worn: Worn | None = None  # the model in wrappers: memlm.wearing
     wrappers: Mapping[str, Any] = field(default_factory=dict)  # these, as a passport names them
 
@@ -109,6 +110,17 @@ class TrainedModel:
             device=weight.device.type,
             seconds=seconds,
         )
+
+    def reproduce(self) -> tuple[float, float] | None:
+        """Perplexity of the first tokens of validation: as noted when the checkpoint was made, and now.
+
+        None where none was noted: of `last`, and before format 2.
+        """
+        if self.sample is None:
+            return None
+        tokens, nats = int(self.sample["tokens"]), float(self.sample["nats"])
+        now = token_nats(self.model, self.data("valid").splits["valid"].tokens[:tokens])
+        return perplexity(nats, tokens), perplexity(float(now.sum()), tokens)
 
     def token_nats(self, text: str) -> TokenNats:
         """-log p of each word of the text and of the `<eos>` after each of its lines, given all before it: (T,)."""
@@ -222,7 +234,8 @@ class TrainedModel:
 def load(run: str | Path, *, checkpoint: str = "best", device: str = "cpu") -> TrainedModel:
     """The model of a run folder, from its `best` checkpoint or the `last` one.
 
-    Raises MemlmError if the folder is not a run, or has no such checkpoint yet, or one of another shape.
+    Where that is damaged, the one before it is used, and a warning logged. Raises MemlmError if the folder is not a
+    run, or has no such checkpoint yet, or one of another shape.
     """
     return load_run(RunFolder.open(Path(run)), which=checkpoint, device=device)
 
@@ -232,11 +245,19 @@ def load_run(run: RunFolder, *, which: str, device: str) -> TrainedModel:
     if which not in ("best", "last"):
         raise MemlmError(f"unknown checkpoint {which!r}: known are best, last")
     folder = run.path / which
-    if not checkpoint.locate(folder).is_dir():
+    if not checkpoint.exists(folder):
         raise MemlmError(f"{run.path} has no checkpoint {which!r} yet: go on with `memlm train --resume {run.path}`")
     config, vocabulary = run.config(), run.vocabulary()
     model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=0)
-    checkpoint.load_parameters(folder, model)
+    state = checkpoint.read(folder)
+    checkpoint.fill(model, state)
     model.to(choose_device(device)).eval()
-    step = checkpoint.step_of(folder)
-    return TrainedModel(run=run, config=config, vocabulary=vocabulary, model=model, checkpoint=which, step=step)
+    return TrainedModel(
+        run=run,
+        config=config,
+        vocabulary=vocabulary,
+        model=model,
+        checkpoint=which,
+        step=state.step,
+        sample=state.meta.get("sample"),
+    )

@@ -125,15 +125,16 @@ def test_resume_goes_on_with_more_epochs(run: Path, memlm: Memlm):
 
 
 def test_a_resumed_run_has_no_figures_of_its_earlier_end(run: Path, memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("memlm.cli.train.StopRequest.__call__", lambda stop: True)
+    monkeypatch.setattr("memlm.cli.train.SignalRequests.stop", lambda stop: True)
     assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
     assert not (run / "summary.json").exists()
     assert "has no exact score of its best state" in refused(memlm("compare", run))
 
 
 def test_a_score_of_an_earlier_best_state_does_not_count(run: Path, memlm: Memlm):
-    meta = json.loads((run / "best/checkpoint.json").read_text())
-    (run / "best/checkpoint.json").write_text(json.dumps(meta | {"step": meta["step"] + 1}))
+    scores = json.loads((run / "evaluations.json").read_text())
+    earlier = {name: score | {"step": score["step"] - 1} for name, score in scores.items()}
+    (run / "evaluations.json").write_text(json.dumps(earlier))
     assert "has no exact score of its best state" in refused(memlm("compare", run))
 
 
@@ -153,6 +154,7 @@ def test_an_end_that_failed_is_made_up_for(run: Path, memlm: Memlm):
 
 @pytest.mark.parametrize("state", ['{"format": 1}', '{"format": 1, "progress": {"odd": 1}}', "[]", "{"])
 def test_a_damaged_state_is_named(state: str, run: Path, memlm: Memlm):
+    shutil.rmtree(run / "last.previous")
     (run / "last/checkpoint.json").write_text(state)
     assert "damaged" in refused(memlm("train", "--resume", run, "--epochs", 4))
 
@@ -235,6 +237,7 @@ def test_damaged_runs_are_named(run: Path, memlm: Memlm):
     assert "vocab.txt is damaged: it is not what the run was made with" in refused(memlm("eval", run))
     (run / "vocab.txt").write_text(words)
     shutil.rmtree(run / "best")
+    shutil.rmtree(run / "best.previous")
     assert "has no checkpoint 'best' yet" in refused(memlm("eval", run))
 
 

@@ -180,7 +180,7 @@ def test_a_round_trip_restores_the_tables(order: int, lines: Lines, words: Vocab
     model, tokens = make(lines, words, order), encode(lines, words).tokens
     checkpoint.save(tmp_path / "best", model, {"step": 1})
     other = KneserNey(KneserNeyConfig(order=order), len(words), words.eos)
-    checkpoint.load_parameters(tmp_path / "best", other)
+    checkpoint.fill(other, checkpoint.read(tmp_path / "best"))
     assert other.parameter_count == model.parameter_count
     assert (token_nats(other, tokens) == token_nats(model, tokens)).all()
 
@@ -193,8 +193,9 @@ def test_tables_of_another_model_are_refused(
     order: int, size: int, message: str, lines: Lines, words: Vocabulary, tmp_path: Path
 ):
     checkpoint.save(tmp_path / "best", make(lines, words, 3), {"step": 1})
+    other = KneserNey(KneserNeyConfig(order=order), size, words.eos)
     with pytest.raises(MemlmError, match=message):
-        checkpoint.load_parameters(tmp_path / "best", KneserNey(KneserNeyConfig(order=order), size, words.eos))
+        checkpoint.fill(other, checkpoint.read(tmp_path / "best"))
 
 
 def test_it_has_no_settings_of_training(tmp_path: Path):
@@ -273,7 +274,7 @@ def test_there_is_nothing_to_resume(run: Path, memlm: Memlm):
 
 
 def test_a_count_that_is_stopped_leaves_no_figures(memlm: Memlm, corpus: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("memlm.cli.train.StopRequest.__call__", lambda stop: True)
+    monkeypatch.setattr("memlm.cli.train.SignalRequests.stop", lambda stop: True)
     result = memlm("train", "--dataset", corpus, "--model", "kneser-ney", "--run-dir", "runs/a")
     assert "stopped; nothing is kept. To count anew, give --run-dir runs/a --overwrite" in result.stdout
     assert not Path("runs/a/best").exists()

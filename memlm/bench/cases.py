@@ -19,7 +19,8 @@ from memlm.data.corpus import Tokens
 from memlm.evaluate import token_nats
 from memlm.models import MemN2N, build
 from memlm.models.products import product
-from memlm.train import Training, plan_epoch
+from memlm.train import plan_epoch
+from memlm.training import Training
 
 BATCHES = 64  # different batches that a case goes through, so that its words are not all in the cache
 

@@ -2,17 +2,19 @@
 
 import dataclasses
 import time
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from memlm import checkpoint
-from memlm.cli.session import Display, conclude, create_run, say_floor
+from memlm.cli.session import Display, conclude, created_run, say_floor
 from memlm.config import Config
 from memlm.data import dataset
 from memlm.evaluate import evaluate
 from memlm.models import KneserNey, build
 from memlm.models.smoothing import Smoothed
 from memlm.runlog import RunFolder
+from memlm.train import Requests
 
 HEADER = f"{'order':>5} {'n-grams':>12} {'D1':>6} {'D2':>6} {'D3+':>6}"
 
@@ -26,26 +28,28 @@ class CountingSession:
     data: dataset.TextDataset
     model: KneserNey
 
-    def train(self, stop: Callable[[], bool]) -> None:
+    def train(self, requests: Requests) -> None:
         """Count the training split, score, and write what a finished run holds; if stopped, nothing is kept."""
         with Display() as display:
             where = f"{len(self.data.splits['train'].tokens):,} tokens; run {self.run.path}"
             display.say(f"{self.config.model.label} on {self.data.name}: counting {where}")
             say_floor(display, self.data)
             began = time.perf_counter()
-            if not self._count(display, stop):
+            if not self._count(display, requests):
                 display.say(f"stopped; nothing is kept. To count anew, give --run-dir {self.run.path} --overwrite")
                 return
             display.say("counted; scoring the training and the validation split")
             self._keep(time.perf_counter() - began)
-            conclude(self.run, self.config, self.data, display, best_epoch=1, steps=1, why="counted", device="cpu")
+            conclude(
+                self.run, self.config, self.data, display, requests, best_epoch=1, steps=1, why="counted", device="cpu"
+            )
 
-    def _count(self, display: Display, stop: Callable[[], bool]) -> bool:
+    def _count(self, display: Display, requests: Requests) -> bool:
         """Whether it came to the highest order before it was stopped."""
         display.say(HEADER)
         for order, found in enumerate(self.model.count(self.data.splits["train"].tokens), start=1):
             display.say(_line(order, found))
-            if stop():
+            if requests.stop():
                 return False
         return True
 
@@ -59,14 +63,15 @@ class CountingSession:
         self.run.write_metrics([state | rate])
 
 
-def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> CountingSession:
+@contextmanager
+def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[CountingSession]:
     """A session of a new run."""
     config = dataclasses.replace(config.resolved(), dataset=dataset.full_name(config.dataset))
     data = dataset.load(config.dataset)
     model = build(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos, seed=0)
     assert isinstance(model, KneserNey)
-    run = create_run(config, data, run_dir, overwrite=overwrite, device="cpu")
-    return CountingSession(run=run, config=config, data=data, model=model)
+    with created_run(config, data, run_dir, overwrite=overwrite, device="cpu") as run:
+        yield CountingSession(run=run, config=config, data=data, model=model)
 
 
 def _line(order: int, found: Smoothed) -> str:

@@ -2,14 +2,16 @@
 
 import dataclasses
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
 
 from memlm import checkpoint, evaluations, report, train
 from memlm.config import Config
@@ -18,8 +20,11 @@ from memlm.data import dataset
 from memlm.errors import MemlmError
 from memlm.evaluate import perplexity
 from memlm.models import build
+from memlm.progress import Progress, Totals, finished
 from memlm.runlog import RunFolder
+from memlm.train import Requests
 from memlm.trained import load_run
+from memlm.training import Training
 
 SCORED = ("valid", "test")  # the splits that a finished run has figures of
 HEADER = f"{'epoch':>5} {'train ppl':>10} {'valid ppl':>10} {'lr':>9} {'grad norm':>10} {'tokens/s':>9} {'time':>8}"
@@ -32,31 +37,30 @@ class Session:
     run: RunFolder
     config: Config
     data: dataset.TextDataset
-    training: train.Training
+    training: Training
 
-    def train(self, stop: Callable[[], bool]) -> None:
+    def train(self, requests: Requests) -> None:
         """Train until done or stopped; then score the best state and write the summary."""
         with Display() as display:
             self._introduce(display)
             train_tokens, valid_tokens = (self.data.splits[split].tokens for split in ("train", "valid"))
+            why = train.fit(self.training, train_tokens, valid_tokens, self.run, display, requests)
             progress = self.training.progress
-            why = train.fit(self.training, train_tokens, valid_tokens, self.run, display, stop)
-            if why == "stopped":
-                display.say(
-                    f"stopped at step {progress.step}, in epoch {progress.epoch + 1}; nothing is lost. To go on:"
-                )
-                display.say(f"    memlm train --resume {self.run.path}")
-                return
-            conclude(
+            done = why != "stopped" and conclude(
                 self.run,
                 self.config,
                 self.data,
                 display,
+                requests,
                 best_epoch=progress.best_epoch,
                 steps=progress.step,
                 why=why,
                 device=self.training.device.type,
             )
+            if not done:
+                where = f"at step {progress.step}, {progress.epoch} epochs done"
+                display.say(f"stopped {where}; nothing is lost. To go on:")
+                display.say(f"    memlm train --resume {self.run.path}")
 
     def _introduce(self, display: "Display") -> None:
         model, label = self.training.model, self.config.model.label
@@ -81,16 +85,19 @@ def conclude(
     config: Config,
     data: dataset.TextDataset,
     display: "Display",
+    requests: Requests,
     *,
     best_epoch: int,
     steps: int,
     why: str,
     device: str,
-) -> None:
-    """Score the run's best state, and write the summary of a run that has finished."""
+) -> bool:
+    """Score the run's best state, and write the summary of a run that has finished; False if stopped before that."""
     trained = load_run(run, which="best", device=device)
     figures = {}
     for split in SCORED:
+        if requests.stop():
+            return False
         evaluation = trained.score(data, split)
         evaluations.record(run, evaluation)
         figures[f"{split}_perplexity"] = evaluation.passport["perplexity"]
@@ -113,58 +120,68 @@ def conclude(
     run.write_json("summary.json", summary)
     shown = ", ".join(f"{split} {figures[f'{split}_perplexity']:.2f}" for split in SCORED)
     display.say(f"best epoch {best_epoch}: perplexity {shown}")
+    return True
 
 
-def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Session:
-    """A session of a new run."""
+@contextmanager
+def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[Session]:
+    """A session of a new run, which no other process trains meanwhile."""
     device = train.choose_device(config.train.device)
     config = dataclasses.replace(config.resolved(), dataset=dataset.full_name(config.dataset))
     data = dataset.load(config.dataset)
     train.check_fits(config, data.splits["train"].tokens)
     training = _training(config, data, device)
-    run = create_run(config, data, run_dir, overwrite=overwrite, **_chosen(training))
-    return Session(run=run, config=config, data=data, training=training)
+    with created_run(config, data, run_dir, overwrite=overwrite, **_chosen(training)) as run:
+        yield Session(run=run, config=config, data=data, training=training)
 
 
-def create_run(
+@contextmanager
+def created_run(
     config: Config, data: dataset.TextDataset, path: Path | None, *, overwrite: bool, **facts: str
-) -> RunFolder:
-    """A run's folder, a free one in runs/ if no path is given; `facts` is what settings leave open."""
+) -> Iterator[RunFolder]:
+    """A run's folder, held; a free one in runs/ if no path is given. `facts` is what settings leave open."""
     path = path or _free_folder(f"{Path(config.dataset).name}-{config.model.label}")
-    return RunFolder.create(path, config, data.vocabulary, overwrite=overwrite, data_sha256=data.sha256, **facts)
+    run = RunFolder(path)
+    run.check_room(overwrite=overwrite)
+    with run.held():
+        yield RunFolder.create(path, config, data.vocabulary, overwrite=overwrite, data_sha256=data.sha256, **facts)
 
 
-def resume(path: Path, changes: Mapping[str, Any]) -> Session:
+@contextmanager
+def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
     """A session that goes on with a run from its checkpoint `last`, or from its beginning if there is none yet."""
     run = RunFolder.open(path)
-    config = run.config()
-    if config.is_counted:
-        raise MemlmError(
-            f"{path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
-            f"to count anew, give --run-dir {path} --overwrite"
-        )
-    config = dataclasses.replace(config, train=config.train.replace(changes))
-    device = train.choose_device(config.train.device)
-    data = dataset.load(config.dataset, vocabulary=run.vocabulary())
-    if run.environment().get("data_sha256", data.sha256) != data.sha256:
-        raise MemlmError(f"the text of {config.dataset} is not the one that {path} was trained on: put that one back")
-    training = _training(config, data, device)
-    if checkpoint.locate(run.last).exists():
-        training.load(run)
-    if (why := train.finished(training.progress, config.train)) and run.read_json("summary.json"):
-        raise MemlmError(f"{path} has finished ({why}): give more --epochs or --max-steps, or `memlm eval {path}`")
-    run.note_resume(**_chosen(training))
-    run.write_config(config)
-    return Session(run=run, config=config, data=data, training=training)
+    with run.held():
+        config = run.config()
+        if config.is_counted:
+            raise MemlmError(
+                f"{path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
+                f"to count anew, give --run-dir {path} --overwrite"
+            )
+        config = dataclasses.replace(config, train=config.train.replace(changes))
+        device = train.choose_device(config.train.device)
+        data = dataset.load(config.dataset, vocabulary=run.vocabulary())
+        if run.environment().get("data_sha256", data.sha256) != data.sha256:
+            raise MemlmError(
+                f"the text of {config.dataset} is not the one that {path} was trained on: put that one back"
+            )
+        training = _training(config, data, device)
+        if checkpoint.exists(run.last):
+            training.load(run)
+        if (why := finished(training.progress, config.train)) and run.read_json("summary.json"):
+            raise MemlmError(f"{path} has finished ({why}): give more --epochs or --max-steps, or `memlm eval {path}`")
+        run.note_resume(**_chosen(training))
+        run.write_config(config)
+        yield Session(run=run, config=config, data=data, training=training)
 
 
-def _training(config: Config, data: dataset.TextDataset, device: torch.device) -> train.Training:
+def _training(config: Config, data: dataset.TextDataset, device: torch.device) -> Training:
     vocabulary = data.vocabulary
     model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
-    return train.Training(model, config.train, device)
+    return Training(model, config.train, device)
 
 
-def _chosen(training: train.Training) -> dict[str, str]:
+def _chosen(training: Training) -> dict[str, str]:
     """What the settings leave to the machine."""
     return {"device": str(training.device), "precision": _name(training.head.precision)}
 
@@ -174,12 +191,17 @@ def _name(precision: torch.dtype) -> str:
 
 
 def _free_folder(name: str) -> Path:
-    """runs/name, or runs/name-2, -3, ... if that is taken."""
+    """runs/name, or runs/name-2, -3, ... if that is taken; made, so that no other process takes it."""
     path, number = Path("runs") / name, 1
-    while path.exists():
-        number += 1
-        path = Path("runs") / f"{name}-{number}"
-    return path
+    while True:
+        try:
+            path.mkdir(parents=True)
+            return path
+        except FileExistsError:
+            number += 1
+            path = Path("runs") / f"{name}-{number}"
+        except OSError as error:
+            raise MemlmError(f"cannot make the run folder {path}: {error.strerror}") from None
 
 
 class Display:
@@ -187,7 +209,7 @@ class Display:
 
     def __init__(self) -> None:
         self._console = Console(stderr=True)
-        self._bar = Progress(
+        self._bar = Bar(
             TextColumn("epoch {task.fields[epoch]}"),
             BarColumn(bar_width=None),
             MofNCompleteColumn(),
@@ -213,7 +235,7 @@ class Display:
         else:
             click.echo(line)
 
-    def step(self, progress: train.Progress, recent: train.Totals, steps_in_epoch: int) -> None:
+    def step(self, progress: Progress, recent: Totals, steps_in_epoch: int) -> None:
         """Move the bar on."""
         self._bar.update(
             self._task,
@@ -225,6 +247,10 @@ class Display:
             loss=recent.nats / recent.targets,
             rate=recent.targets / recent.seconds,
         )
+
+    def saved(self, step: int) -> None:
+        """A line for a checkpoint that was asked for."""
+        self.say(f"saved at step {step}")
 
     def epoch(self, metrics: dict[str, Any], *, best: bool) -> None:
         """The epoch's line; a star marks the best so far."""

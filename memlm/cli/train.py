@@ -1,6 +1,7 @@
 """`memlm train`."""
 
 import signal
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -8,10 +9,10 @@ from typing import Any
 import click
 
 from memlm.cli.options import recipe_names, resolve, settings_options
-from memlm.config import MODELS
+from memlm.config import MODELS, TrainConfig
 from memlm.errors import MemlmError
 
-SAFE_ON_RESUME = ("epochs", "max_steps", "device")
+SAFE_ON_RESUME = ["--" + name.replace("_", "-") for name in TrainConfig.safe_names()]
 
 
 @click.command("train")
@@ -25,7 +26,12 @@ SAFE_ON_RESUME = ("epochs", "max_steps", "device")
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="settings from a TOML file")
 @click.option("--run-dir", type=click.Path(path_type=Path), help="folder of the run  [default: a new one in runs/]")
 @click.option("--overwrite", is_flag=True, help="throw away the run that is in --run-dir")
-@click.option("--resume", type=click.Path(path_type=Path), metavar="RUN", help="go on with a run that was stopped")
+@click.option(
+    "--resume",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help=f"go on with a run that was stopped or cut off; only {', '.join(SAFE_ON_RESUME)} may be changed",
+)
 @settings_options
 def command(
     dataset: str | None,
@@ -40,45 +46,61 @@ def command(
     """Train a model; the defaults are the paper's recipe.
 
     Settings come from the recipe, then the config file, then the options. Ctrl-C stops after the step and saves;
-    `memlm train --resume RUN` goes on from there.
+    `memlm train --resume RUN` goes on from there, and after a crash from the last checkpoint. `kill -USR1` saves at
+    once.
     """
     from memlm.cli import counting, session
 
+    requests = SignalRequests()
     if resume is not None:
         given = {key: value for key, value in options.items() if value is not None}
-        odd = [key for key in given if key not in SAFE_ON_RESUME]
+        odd = [key for key in given if key not in TrainConfig.safe_names()]
         fixed = {"dataset": dataset, "model": model, "recipe": recipe_name, "overwrite": overwrite or None}
         odd += [name for name, value in fixed.items() if value is not None]
         odd += [name for name, value in {"config": config_file, "run-dir": run_dir}.items() if value]
         if odd:
             flag = "--" + odd[0].replace("_", "-")
             raise MemlmError(f"{flag} can't be changed on --resume: only {', '.join(SAFE_ON_RESUME)} can")
-        current: session.Session | counting.CountingSession = session.resume(resume, given)
+        opened: AbstractContextManager[session.Session | counting.CountingSession] = session.resume(resume, given)
     else:
         config = resolve(
             recipe_name=recipe_name, config_file=config_file, dataset=dataset, model=model, options=options
         )
         begin = counting.start if config.is_counted else session.start
-        current = begin(config, run_dir, overwrite=overwrite)
-    stop = StopRequest()
-    current.train(stop)
-    if stop.exit_status:
-        raise SystemExit(stop.exit_status)
+        opened = begin(config, run_dir, overwrite=overwrite)
+    with opened as current:
+        requests.heed_stops()
+        current.train(requests)
+    if requests.exit_status:
+        raise SystemExit(requests.exit_status)
 
 
-class StopRequest:
-    """Called, says whether SIGINT or SIGTERM came; a second one interrupts at once."""
+class SignalRequests:
+    """SIGINT and SIGTERM ask for a stop, a second one interrupts at once; SIGUSR1 asks for a checkpoint."""
 
     def __init__(self) -> None:
         self.exit_status = 0
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive)
+        self._save = False
+        signal.signal(signal.SIGUSR1, self._receive_save)
 
-    def __call__(self) -> bool:
-        """Whether to stop."""
+    def heed_stops(self) -> None:
+        """From now on there is something to save before a stop."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._receive_stop)
+
+    def stop(self) -> bool:
+        """Whether to save and stop."""
         return bool(self.exit_status)
 
-    def _receive(self, number: int, frame: FrameType | None) -> None:
+    def save(self) -> bool:
+        """Whether to save and go on; asking takes the request back."""
+        asked, self._save = self._save, False
+        return asked
+
+    def _receive_save(self, number: int, frame: FrameType | None) -> None:
+        self._save = True
+
+    def _receive_stop(self, number: int, frame: FrameType | None) -> None:
         if self.exit_status:
             raise SystemExit(self.exit_status)
         self.exit_status = 128 + number

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from pathlib import Path
 
+from memlm import files
 from memlm.errors import MemlmError
 
 EOS = "<eos>"
@@ -50,7 +51,7 @@ class Vocabulary:
 
     def save(self, path: Path) -> None:
         """One word a line, in the order of the ids."""
-        path.write_text("\n".join(self.words) + "\n", encoding="utf-8", newline="\n")
+        files.write_whole(path, ("\n".join(self.words) + "\n").encode())
 
     @classmethod
     def load(cls, path: Path) -> "Vocabulary":

@@ -1,0 +1,139 @@
+"""A model in training: the weights and everything else that training changes; a step of it, saved and loaded."""
+
+import dataclasses
+import math
+import time
+
+import torch
+
+from memlm import checkpoint
+from memlm.config import TrainConfig
+from memlm.data.chunks import Batch
+from memlm.errors import MemlmError
+from memlm.evaluate import perplexity, to_tensors
+from memlm.models import LanguageModel, State
+from memlm.models.head import SoftmaxHead
+from memlm.models.products import choose_precision
+from memlm.optim import Annealing, ClippedSGD
+from memlm.progress import Progress, Totals
+from memlm.runlog import RunFolder
+
+
+class DivergedError(MemlmError):
+    """A loss, a gradient or a weight is no longer finite."""
+
+
+class Training:
+    """A model in training: the weights and everything else that training changes."""
+
+    def __init__(self, model: LanguageModel, config: TrainConfig, device: torch.device) -> None:
+        assert isinstance(model.head, SoftmaxHead)  # the others have no gradient
+        self.model = model.to(device)
+        self.head = model.head
+        self.head.precision = choose_precision(config.precision, device)
+        self.config = config
+        self.device = device
+        self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)
+        self.progress = Progress(annealing=Annealing.from_config(config))
+        self.carried: State = None
+        self._clear_sums()
+        self.start_clock()
+        torch.manual_seed(config.seed)  # dropout
+
+    def save(self, run: RunFolder) -> None:
+        """The state as the run's checkpoint `last`. Raises DivergedError instead of saving what is not finite."""
+        self.settle()
+        if not math.isfinite(parameter_norm(self.model)):
+            raise self.diverged("the norm of the weights", self.progress.step)
+        training = {"generator": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            training["generator.cuda"] = torch.cuda.get_rng_state(self.device)
+        training |= {f"carried.{i}": tensor.contiguous() for i, tensor in enumerate(self.carried or ())}
+        meta = {"step": self.progress.step, "progress": dataclasses.asdict(self.progress)}
+        checkpoint.save(run.last, self.model, meta, training=training)
+
+    def load(self, run: RunFolder) -> None:
+        """Go on from the run's checkpoint `last`, or the one before it where that is damaged."""
+        state = checkpoint.read(run.last)
+        checkpoint.fill(self.model, state)
+        tensors = dict(state.training)
+        try:
+            self.progress = Progress.from_dict(state.meta["progress"])
+            torch.set_rng_state(tensors.pop("generator"))
+            cuda = tensors.pop("generator.cuda", None)
+            if cuda is not None and self.device.type == "cuda":
+                torch.cuda.set_rng_state(cuda, self.device)
+        except (KeyError, TypeError, RuntimeError):
+            raise MemlmError(f"{state.folder} is damaged: it does not hold the state of a training") from None
+        self.carried = tuple(tensors[name].to(self.device) for name in sorted(tensors)) or None
+        totals = self.progress.totals
+        sums = [totals.nats, totals.grad_norm, totals.clipped_norm, totals.clipped, totals.steps]
+        self._sums = torch.tensor(sums, dtype=torch.float64, device=self.device)
+        checkpoint.set_aside(run.last, state)
+
+    def start_epoch(self) -> None:
+        """Before the first step of an epoch: nothing is carried into it."""
+        self.carried = None
+        self._clear_sums()
+
+    def start_clock(self) -> None:
+        """Count the time from now on as spent on steps."""
+        self._clock = time.perf_counter()
+
+    def step(self, batch: Batch) -> None:
+        """One update on the summed loss of a batch."""
+        inputs, targets = to_tensors(batch, self.device)
+        hidden, state = self.model(inputs, self.carried)
+        if state is not None:
+            self.carried = tuple(tensor.detach() for tensor in state)
+        rows = hidden.flatten(0, 1)
+        nats, grad = self.head.backward(rows.detach(), targets.flatten())
+        rows.backward(grad)
+        norm = self.optimizer.step()
+        clipped = norm.clamp(max=self.config.clip)
+        self._sums[:4] += torch.stack([nats.sum(), norm, clipped, (norm > clipped).to(norm.dtype)])
+        self._sums[4] += self._sums[:2].sum().isfinite()  # once it is not, it never is again
+        self.progress.step += 1
+        self.progress.totals.steps += 1
+        self.progress.totals.targets += targets.numel()
+
+    def settle(self) -> None:
+        """Bring the totals up to date. Raises DivergedError, naming the step, if a loss or gradient was not finite."""
+        nats, norms, clipped_norms, clipped, good = self._sums.tolist()
+        totals = self.progress.totals
+        if not math.isfinite(nats + norms):
+            raise self.diverged("the loss or its gradient", self.progress.step - totals.steps + round(good) + 1)
+        totals.nats, totals.grad_norm, totals.clipped_norm = nats, norms, clipped_norms
+        totals.clipped = round(clipped)
+        totals.seconds += time.perf_counter() - self._clock
+        self.start_clock()
+
+    def _clear_sums(self) -> None:
+        """Nats, norms of gradients, clipped norms, clips, and steps up to which nats and norms were finite.
+
+        Over the epoch so far, on the device: reading them costs CUDA a stop.
+        """
+        self._sums = torch.zeros(5, dtype=torch.float64, device=self.device)
+
+    def diverged(self, what: str, step: int) -> DivergedError:
+        """The error that names the step and the learning rate."""
+        return DivergedError(f"{what} is not finite at step {step}, at learning rate {self.optimizer.lr:.4g}")
+
+
+def step_figures(training: Training, totals: Totals) -> dict[str, float]:
+    """Figures of some steps: means of the norms of the gradient and of the update, norm of the parameters now."""
+    return {
+        "perplexity": perplexity(totals.nats, totals.targets),
+        "lr": training.optimizer.lr,
+        "grad_norm": totals.grad_norm / totals.steps,
+        "clipped_fraction": totals.clipped / totals.steps,
+        "update_norm": training.optimizer.lr * totals.clipped_norm / totals.steps,
+        "parameter_norm": parameter_norm(training.model),
+        "tokens_per_second": totals.targets / totals.seconds,
+    }
+
+
+def parameter_norm(model: LanguageModel) -> float:
+    """The l2 norm of all parameters together."""
+    norms = torch._foreach_norm([p.detach() for p in model.parameters()])
+    return float(torch.linalg.vector_norm(torch.stack(list(norms))))
