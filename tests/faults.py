@@ -3,6 +3,7 @@
 import io
 import os
 import pathlib
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -72,13 +73,18 @@ def count_disk_calls(monkeypatch: pytest.MonkeyPatch, work: Callable[[], object]
 
 
 @contextmanager
-def fail_disk_call(monkeypatch: pytest.MonkeyPatch, failing: int, code: int) -> Iterator[None]:
-    """From operation number `failing`, counted from 0, on, each one fails: a disk that is full stays full."""
+def fail_disk_call(monkeypatch: pytest.MonkeyPatch, failing: int, code: int, *, kill: bool = False) -> Iterator[None]:
+    """From operation number `failing`, counted from 0, on, each one fails: a disk that is full stays full.
+
+    With `kill` the process is killed there instead.
+    """
     count = 0
 
     def tick() -> None:
         nonlocal count
         count += 1
+        if count > failing and kill:
+            os.kill(os.getpid(), signal.SIGKILL)
         if count > failing:
             raise OSError(code, os.strerror(code))
 
