@@ -20,6 +20,7 @@ COMMANDS = {
     "export": "a model in another toolkit's format",
     "recipes": "list the named settings",
     "bench": "speed of this machine, against the per-window formulation",
+    "doctor": "check the installation, the data, the runs and exact resume",
 }
 
 
