@@ -1,9 +1,11 @@
 """The command line as a user meets it: whole runs on a small corpus, and one line for every mistake."""
 
+import errno
 import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -13,6 +15,10 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
+
+from memlm.cli.train import SignalRequests
+from memlm.runlog import RunFolder
+from tests.faults import fail_disk_call
 
 Memlm = Callable[..., Result]
 SMALL = ("--hops", 2, "--memory-size", 8, "--units", 12, "--epochs", 2, "--device", "cpu")
@@ -118,8 +124,12 @@ def test_runs_without_a_name_get_a_free_one(memlm: Memlm, corpus: Path):
 
 def test_resume_goes_on_with_more_epochs(run: Path, memlm: Memlm):
     assert "has finished (epochs): give more --epochs" in refused(memlm("train", "--resume", run))
-    assert "--lr can't be changed on --resume" in refused(memlm("train", "--resume", run, "--lr", 1))
-    assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
+    said = refused(memlm("train", "--resume", run, "--lr", 1))
+    assert "--lr can't be changed on --resume: only --epochs, --max-steps, --device, --checkpoint-every, " in said
+    words = " ".join(memlm("train", "--help").output.split()).replace("- ", "-")
+    for option in said.split("only ")[1].removesuffix(" can").split(", "):
+        assert option in words.split("stopped or cut off; only ")[1].split(" may be changed")[0]
+    assert memlm("train", "--resume", run, "--epochs", 4, "--checkpoint-every", "3").exit_code == 0
     epochs = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert epochs == [1, 2, 3, 4]
 
@@ -256,9 +266,74 @@ def test_a_signal_saves_and_says_how_to_go_on(number: int, status: int, corpus: 
         deadline = time.monotonic() + 60
         while not (tmp_path / "runs/a/best").exists() and time.monotonic() < deadline:
             time.sleep(0.05)
+        process.send_signal(signal.SIGUSR1)
+        assert process.stdout is not None
+        while not (line := process.stdout.readline()).startswith("saved at step "):
+            assert line, "it ended"
         process.send_signal(number)
         out, err = process.communicate(timeout=60)
     assert process.returncode == status, err
     assert "memlm train --resume runs/a" in out
     assert "Traceback" not in err
     assert (tmp_path / "runs/a/last/checkpoint.json").exists()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_second_signal_stops_at_once(number: signal.Signals, status: int):
+    earlier = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        requests = SignalRequests()
+        requests.heed_stops()
+        assert not requests.stop()
+        signal.raise_signal(number)
+        assert requests.stop()
+        with pytest.raises(SystemExit) as end:
+            signal.raise_signal(number)
+        assert end.value.code == requests.exit_status == status
+    finally:
+        for name, handler in earlier.items():
+            signal.signal(name, handler)
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(run: Path, memlm: Memlm, corpus: Path):
+    before = {path: path.stat().st_mtime_ns for path in run.rglob("*")}
+    with RunFolder(run).held():
+        name = f"runs/a is in use by process {os.getpid()} on {socket.gethostname()}: wait for it, or stop it"
+        assert refused(memlm("train", "--resume", run, "--epochs", 4)) == name
+        assert refused(memlm("train", "--dataset", corpus, *SMALL, "--run-dir", run, "--overwrite")) == name
+        assert memlm("eval", run).exit_code == 0
+    assert {path: path.stat().st_mtime_ns for path in before if path.parent != run} == {
+        path: time for path, time in before.items() if path.parent != run
+    }
+    assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
+    assert not (run / "lock").exists()
+
+
+def test_a_run_that_was_cut_off_before_it_was_one_leaves_its_folder_free(memlm: Memlm, corpus: Path):
+    Path("runs/a").mkdir(parents=True)
+    Path("runs/a/lock").write_text("process 1 on another\n")
+    assert memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a").exit_code == 0
+    Path("runs/a/config.toml").unlink()
+    assert "is not a run" in refused(memlm("train", "--resume", "runs/a"))
+    assert memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a").exit_code == 0
+
+
+def test_a_damaged_last_state_is_said_and_the_one_before_it_goes_on(
+    run: Path, memlm: Memlm, caplog: pytest.LogCaptureFixture
+):
+    straight = memlm("train", "--resume", shutil.copytree(run, "runs/b"), "--epochs", 4)
+    assert straight.exit_code == 0
+    weights = run / "last" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
+    assert "runs/a/last.previous, the one before it, is whole and is used instead" in caplog.text
+    assert weights.read_bytes() == Path("runs/b/last/model.safetensors").read_bytes()
+    assert (run / "last.damaged").is_dir()
+
+
+def test_a_folder_that_can_only_be_read_is_named(run: Path, memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    before = (run / "last/checkpoint.json").read_bytes()
+    with fail_disk_call(monkeypatch, 0, errno.EROFS):
+        result = memlm("train", "--resume", run, "--epochs", 4)
+    assert "Read-only file system" in refused(result)
+    assert (run / "last/checkpoint.json").read_bytes() == before

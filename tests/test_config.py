@@ -42,6 +42,9 @@ def test_the_default_is_the_recipe_of_the_paper():
         (TrainConfig, {"lr": 0.0}, "lr is 0.0; it must be above 0"),
         (TrainConfig, {"lr": "fast"}, "lr is 'fast'; it must be float"),
         (TrainConfig, {"batch_size": 130}, "it must be a multiple of chunk_length"),
+        (TrainConfig, {"checkpoint_every": "1h"}, "checkpoint_every is '1h'; it must be minutes, as 10min, or steps"),
+        (TrainConfig, {"checkpoint_every": "-1"}, "checkpoint_every is '-1'; it must be minutes, as 10min, or steps"),
+        (TrainConfig, {"checkpoint_every": ""}, "checkpoint_every is ''; it must be minutes, as 10min, or steps"),
     ],
 )
 def test_bad_values_are_named(kind: Any, values: dict[str, Any], message: str):

@@ -1,10 +1,15 @@
 """TensorBoard shows a run's curves and pictures, without points that are doubled by a resume."""
 
+import errno
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from memlm.curves import Curves
+from memlm.errors import MemlmError
+from tests.faults import fail_disk_call
 from tests.test_cli import SMALL, Memlm
 
 
@@ -56,3 +61,39 @@ def test_each_epoch_has_a_picture_of_its_attention(memlm: Memlm, corpus: Path):
     assert {(image.width, image.height) for image in images} == {(800, images[0].height)}
     assert memlm("train", "--dataset", corpus, "--model", "lstm", "--epochs", 1, "--run-dir", "runs/b").exit_code == 0
     assert curves(Path("runs/b")).Tags()["images"] == []
+
+
+def test_points_wait_while_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """No half of a point is written and none is lost; that they can't be written is said at the end."""
+    points = Curves(tmp_path)
+    points.add("step", {"loss": 1.0}, 10)
+    with fail_disk_call(monkeypatch, 0, errno.ENOSPC):
+        points.add("step", {"loss": 2.0}, 20)
+        with pytest.raises(MemlmError, match="No space left on device; all but the latest curves is saved"):
+            points.close()
+    assert [event.step for event in curves(tmp_path).Scalars("step/loss")] == [10]
+    points.add("step", {"loss": 3.0}, 30)
+    points.close()
+    assert [event.step for event in curves(tmp_path).Scalars("step/loss")] == [10, 20, 30]
+
+
+def test_points_after_the_state_that_is_gone_back_to_are_dropped(tmp_path: Path):
+    first = Curves(tmp_path)
+    for step in (10, 20, 30, 40):
+        first.add("step", {"loss": float(step)}, step)
+    for epoch in (1, 2):
+        first.add("epoch", {"loss": float(epoch)}, epoch)
+    (file,) = tmp_path.iterdir()
+    file.write_bytes(file.read_bytes()[:-3])  # killed while it wrote
+    again = Curves(tmp_path, step=30, epoch=1)
+    again.add("step", {"loss": 41.0}, 40)
+    again.add("epoch", {"loss": 22.0}, 2)
+    found = curves(tmp_path)
+    assert [(event.step, event.value) for event in found.Scalars("step/loss")] == [
+        (10, 10.0),
+        (20, 20.0),
+        (30, 30.0),
+        (40, 41.0),
+    ]
+    assert [(event.step, event.value) for event in found.Scalars("epoch/loss")] == [(1, 1.0), (2, 22.0)]
+    assert len(list(tmp_path.iterdir())) == 1

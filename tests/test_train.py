@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from memlm import checkpoint
 from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data import dataset
 from memlm.data.chunks import gather
@@ -19,7 +21,7 @@ from memlm.models import build
 from memlm.progress import Totals
 from memlm.recipes import RECIPES, recipe
 from memlm.runlog import RunFolder
-from memlm.train import fit, plan_epoch
+from memlm.train import Due, fit, plan_epoch
 from memlm.training import Training
 
 MEMORY = Config(
@@ -102,7 +104,7 @@ def data(corpus: Path) -> TextDataset:
 
 
 @pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
-@pytest.mark.parametrize("stop_after", [1, 7, 19, 25])
+@pytest.mark.parametrize("stop_after", [0, 1, 19, 25])
 def test_a_stopped_run_goes_on_exactly_where_it_was(
     config: Config, stop_after: int, data: TextDataset, tmp_path: Path
 ):
@@ -113,6 +115,18 @@ def test_a_stopped_run_goes_on_exactly_where_it_was(
     assert run_fit(stopped, broken, data, after_calls(stop_after)) == "stopped"
     torch.manual_seed(99)  # another process has other random numbers
     go_on_and_end_like(straight, run, broken, config, data)
+
+
+def test_a_run_that_is_stopped_while_it_validates_goes_on_from_there(data: TextDataset, tmp_path: Path):
+    straight, run = start(RECURRENT, data, tmp_path / "straight")
+    assert run_fit(straight, run, data) == "epochs"
+    stopped, broken = start(RECURRENT, data, tmp_path / "broken")
+    assert (
+        run_fit(stopped, broken, data, lambda: stopped.progress.step > 30 and not stopped.model.training) == "stopped"
+    )
+    assert len(broken.metrics()) == 1
+    assert checkpoint.read(broken.last).step == run.metrics()[1]["step"]
+    go_on_and_end_like(straight, run, broken, RECURRENT, data)
 
 
 @pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
@@ -134,6 +148,63 @@ def test_a_limit_of_steps_can_be_raised_within_an_epoch(config: Config, limit: i
         k: v for k, v in lines[-1].items() if k not in ("seconds", "tokens_per_second")
     }
     go_on_and_end_like(straight, run, broken, config, data)
+
+
+def test_the_best_state_is_that_of_an_epoch_once_a_limit_of_steps_is_raised(data: TextDataset, tmp_path: Path):
+    limited = dataclasses.replace(MEMORY, train=MEMORY.train.replace({"max_steps": 25}))
+    training, run = start(limited, data, tmp_path / "run")
+    assert run_fit(training, run, data) == "max_steps"
+    assert checkpoint.read(run.best).step == 25  # the limit was validated, and was best
+    resumed = reopen(MEMORY, data)
+    resumed.load(run)
+    assert run_fit(resumed, run, data, after_calls(1)) == "stopped"
+    assert checkpoint.read(run.best).step == run.metrics()[0]["step"]
+    assert len(run.metrics()) == 1
+
+
+def test_a_best_state_that_was_not_written_is_made_from_the_last(data: TextDataset, tmp_path: Path):
+    config = dataclasses.replace(MEMORY, train=MEMORY.train.replace({"epochs": 1}))
+    training, run = start(config, data, tmp_path / "run")
+    run_fit(training, run, data)
+    whole = checkpoint.read_this(run.best)
+    shutil.rmtree(run.best)
+    resumed = reopen(config, data)
+    resumed.load(run)
+    assert run_fit(resumed, run, data) == "epochs"
+    assert checkpoint.read_this(run.best).meta == whole.meta
+
+
+def test_checkpoints_are_made_when_it_is_time(data: TextDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    due = Due(MEMORY.train.replace({"checkpoint_every": "100"}), step=7)
+    assert [due(step) for step in (106, 107)] == [False, True]
+    due.saved(107)
+    assert [due(step) for step in (206, 207)] == [False, True]
+
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    due = Due(MEMORY.train.replace({"checkpoint_every": "1.5min"}), step=7)
+    now += 89
+    assert not due(10**9)
+    now += 1
+    assert due(8)
+    due = Due(MEMORY.train.replace({"checkpoint_every": "0"}), step=7)
+    now += 10**9
+    assert not due(10**9)
+
+
+def test_a_checkpoint_that_is_asked_for_is_made_at_once(data: TextDataset, tmp_path: Path):
+    training, run = start(MEMORY, data, tmp_path / "run")
+    saved: list[int] = []
+    steps: list[int] = []
+
+    class Noting(Silent):
+        def saved(self, step: int) -> None:
+            saved.append(step)
+            steps.append(checkpoint.read_this(run.last).step)
+
+    requests = Ask(save=lambda: training.progress.step == 5)
+    fit(training, data.splits["train"].tokens, data.splits["valid"].tokens, run, Noting(), requests)
+    assert saved == steps == [5]
 
 
 @pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
