@@ -57,6 +57,11 @@ class Progress:
         return jsontext.as_dataclass(cls, values | inner)
 
     @property
+    def logged_step(self) -> int:
+        """The step of the last point of the curves; one may follow it at the very step of a checkpoint."""
+        return self.step - self.totals.steps + self.logged.steps
+
+    @property
     def best_step(self) -> int | None:
         """The step at which the best state was; None before the first epoch has ended."""
         return int(self.history[self.best_epoch - 1]["step"]) if self.best_epoch else None

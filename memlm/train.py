@@ -86,7 +86,7 @@ def fit(
     """
     while True:
         progress = training.progress
-        curves = Curves(run.path, step=progress.step, epoch=progress.epoch)
+        curves = Curves(run.path, step=progress.logged_step, epoch=progress.epoch)
         fitting = _Fit(training, train_tokens, valid_tokens, run, observer, requests, curves)
         try:
             why = fitting.to_the_end()

@@ -23,12 +23,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import matplotlib.backends.backend_agg  # noqa: F401, so that forks need not import it
 import pytest
 import torch
 
 from memlm import checkpoint
 from memlm.cli import main
-from memlm.cli import session as _session  # noqa: F401, so that forks need not import it
+from memlm.cli import session as _session  # noqa: F401
 from tests.faults import count_disk_calls, fail_disk_call
 from tests.test_runlog import curves
 
