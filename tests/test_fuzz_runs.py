@@ -95,8 +95,14 @@ def use(run: Path) -> float | None:
     evaluation = refusable(lambda: (model := trained.load(run)).score(model.data("test"), "test"))
     if evaluation is not None:
         refusable(lambda: evaluations.record(RunFolder.open(run), evaluation))
-    refusable(lambda: session.resume(run, {"epochs": 5}))
+    refusable(lambda: resumed(run))
     return None if evaluation is None else float(evaluation.passport["perplexity"])
+
+
+def resumed(run: Path) -> None:
+    """Read all that a run goes on from."""
+    with session.resume(run, {"epochs": 5}):
+        pass
 
 
 def test_run_folders(fuzz: Fuzz, run: Path):
