@@ -5,7 +5,7 @@
 - vocab.txt: the vocabulary, a word a line in the order of the ids
 - metrics.jsonl: a line an epoch
 - events.*: TensorBoard (memlm.curves)
-- best/, last/: checkpoints (memlm.checkpoint)
+- best/, last/: checkpoints, and in best.previous/, last.previous/ the ones before them (memlm.checkpoint)
 - evaluations.json, scores/, summary.json: the figures, and the nats of each token (memlm.evaluations)
 - lock: there while a process trains in the folder
 """
