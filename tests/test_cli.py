@@ -281,8 +281,8 @@ def test_a_signal_saves_and_says_how_to_go_on(number: int, status: int, corpus: 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_second_signal_stops_at_once(number: signal.Signals, status: int):
     earlier = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    requests = SignalRequests()
     try:
-        requests = SignalRequests()
         requests.heed_stops()
         assert not requests.stop()
         signal.raise_signal(number)
@@ -291,8 +291,8 @@ def test_a_second_signal_stops_at_once(number: signal.Signals, status: int):
             signal.raise_signal(number)
         assert end.value.code == requests.exit_status == status
     finally:
-        for name, handler in earlier.items():
-            signal.signal(name, handler)
+        requests.restore()
+    assert {name: signal.getsignal(name) for name in earlier} == earlier
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(run: Path, memlm: Memlm, corpus: Path):

@@ -1,6 +1,7 @@
 """`memlm train`."""
 
 import signal
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
@@ -51,7 +52,6 @@ def command(
     """
     from memlm.cli import counting, session
 
-    requests = SignalRequests()
     if resume is not None:
         given = {key: value for key, value in options.items() if value is not None}
         odd = [key for key in given if key not in TrainConfig.safe_names()]
@@ -68,9 +68,13 @@ def command(
         )
         begin = counting.start if config.is_counted else session.start
         opened = begin(config, run_dir, overwrite=overwrite)
-    with opened as current:
-        requests.heed_stops()
-        current.train(requests)
+    requests = SignalRequests()
+    try:
+        with opened as current:
+            requests.heed_stops()
+            current.train(requests)
+    finally:
+        requests.restore()
     if requests.exit_status:
         raise SystemExit(requests.exit_status)
 
@@ -81,12 +85,21 @@ class SignalRequests:
     def __init__(self) -> None:
         self.exit_status = 0
         self._save = False
-        signal.signal(signal.SIGUSR1, self._receive_save)
+        self._earlier: dict[int, Any] = {}
+        self._handle(signal.SIGUSR1, self._receive_save)
 
     def heed_stops(self) -> None:
         """From now on there is something to save before a stop."""
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._receive_stop)
+            self._handle(number, self._receive_stop)
+
+    def restore(self) -> None:
+        """Signals do again what they did before."""
+        for number, handler in self._earlier.items():
+            signal.signal(number, handler)
+
+    def _handle(self, number: int, handler: Callable[[int, FrameType | None], None]) -> None:
+        self._earlier[number] = signal.signal(number, handler)
 
     def stop(self) -> bool:
         """Whether to save and stop."""
