@@ -151,7 +151,7 @@ def test_a_vocabulary_survives_its_file(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_vocabulary_needs_its_marks():
-    with pytest.raises(MemlmError, match="holds each word once"):
+    with pytest.raises(MemlmError, match="holds <eos> and <unk>"):
         Vocabulary(["a", "b"])
     with pytest.raises(MemlmError, match="holds each word once"):
         Vocabulary([EOS, UNK, "a", "a"])

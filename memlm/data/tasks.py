@@ -1,0 +1,76 @@
+"""Datasets of question-answering tasks: bAbI, and the stories' own. Which tasks they have, and where each lies."""
+
+from pathlib import Path
+
+from memlm.config import unknown_name
+from memlm.data import fetch
+from memlm.data.babi import Question, read_questions
+from memlm.data.catalog import lookup
+from memlm.errors import MemlmError
+
+# As Table 1 of Sukhbaatar et al. 2015 names them, 1 to 20.
+BABI_TASKS = (
+    "1 supporting fact",
+    "2 supporting facts",
+    "3 supporting facts",
+    "2 argument relations",
+    "3 argument relations",
+    "yes/no questions",
+    "counting",
+    "lists/sets",
+    "simple negation",
+    "indefinite knowledge",
+    "basic coreference",
+    "conjunction",
+    "compound coreference",
+    "time reasoning",
+    "basic deduction",
+    "basic induction",
+    "positional reasoning",
+    "size reasoning",
+    "path finding",
+    "agent's motivation",
+)
+
+TASKS = {"babi": BABI_TASKS}
+SIZES = {"1k": "en", "10k": "en-10k"}  # training questions a task -> the edition that has them
+
+
+def task_names(dataset: str) -> tuple[str, ...]:
+    """Names of a dataset's tasks, the first one that of task 1. Raises MemlmError if it is not one of questions."""
+    if dataset not in TASKS:
+        lookup(dataset)
+        raise MemlmError(f"{dataset} has no questions: those that have are {', '.join(TASKS)}")
+    return TASKS[dataset]
+
+
+def task_files(dataset: str, task: int, size: str = "1k") -> dict[str, Path]:
+    """Train and test file of a task, 1 being the first, got first if they are not there.
+
+    Raises MemlmError for a task or size that the dataset does not have, and for an optional file that is absent.
+    """
+    names = task_names(dataset)
+    if not 1 <= task <= len(names):
+        raise MemlmError(f"{dataset} has no task {task}: its tasks are 1 to {len(names)}")
+    if size not in SIZES:
+        raise unknown_name("size", size, SIZES)
+    found = {
+        file.split: file.path
+        for file in lookup(dataset).files
+        if file.part == SIZES[size] and file.name.startswith(f"qa{task}_") and file.split
+    }
+    if not found:
+        raise MemlmError(f"{dataset} has no size {size}")
+    place = fetch.get(dataset)
+    for path in found.values():
+        if not (place / path).is_file():
+            raise MemlmError(
+                f"task {task} of {dataset} at {size} can't be used: {place / path} is absent, an optional file that "
+                f"what {dataset} was got from does not hold"
+            )
+    return {split: place / path for split, path in found.items()}
+
+
+def load_questions(dataset: str, task: int, size: str = "1k") -> dict[str, list[Question]]:
+    """The questions of a task, `train` and `test`, in the order of their files."""
+    return {split: read_questions(path) for split, path in task_files(dataset, task, size).items()}
