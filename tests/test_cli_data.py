@@ -53,6 +53,7 @@ def test_list_says_what_is_there(run, tmp_path):
         "ptb": False,
         "stories": False,
         "babi": False,
+        "stories-qa": False,
         "text8": False,
         "toy": True,
     }

@@ -105,7 +105,7 @@ def floor(name: str, splits: Sequence[str] = SPLITS) -> dict[str, dict[str, floa
     Computed from the text, which is got first if it is not there; empty where nobody knows the entropy.
     """
     floors: dict[str, dict[str, float]] = {}
-    if not lookup(name).generated:
+    if not (lookup(name).generated and lookup(name).split_files):  # nobody knows the entropy of the questions
         return floors
     files = split_files(name)
     for split in splits:

@@ -2,14 +2,14 @@
 
 import fnmatch
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
-from memlm.data import stories
+from memlm.data import stories, story_questions
 from memlm.data.catalog import DataFile, Dataset, is_archive
 from memlm.data.check import CHUNK, check_file
 from memlm.data.unpack import members
@@ -120,9 +120,15 @@ def _from_folder(stage: Stage, folder: Path) -> None:
 
 
 def generate(stage: Stage) -> None:
-    """Write the stories."""
-    for split, made in stories.generate(seed=stage.dataset.seed or stories.DEFAULT_SEED).items():
-        stage.offer(stage.dataset.split_files[split], ["\n".join([*made.lines, ""]).encode()])
+    """Write what memlm makes itself."""
+    seed = stage.dataset.seed or stories.DEFAULT_SEED
+    texts: Mapping[str, Sequence[str]]  # by file name
+    if stage.dataset.split_files:
+        texts = {f"stories.{split}.txt": made.lines for split, made in stories.generate(seed=seed).items()}
+    else:
+        texts = story_questions.generate(seed=seed)
+    for file in stage.dataset.files:
+        stage.offer(file, ["\n".join([*texts[file.name], ""]).encode()])
     if problem := stage.lacking():
         raise MemlmError(
             f"cannot generate {stage.dataset.name}: {problem}; this is a fault of memlm, please report it"

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from memlm.config import unknown_name
-from memlm.data import fetch
+from memlm.data import fetch, story_questions
 from memlm.data.babi import Question, read_questions
 from memlm.data.catalog import lookup
 from memlm.errors import MemlmError
@@ -32,7 +32,7 @@ BABI_TASKS = (
     "agent's motivation",
 )
 
-TASKS = {"babi": BABI_TASKS}
+TASKS = {"babi": BABI_TASKS, "stories-qa": story_questions.TASKS}
 SIZES = {"1k": "en", "10k": "en-10k"}  # training questions a task -> the edition that has them
 
 
@@ -60,7 +60,7 @@ def task_files(dataset: str, task: int, size: str = "1k") -> dict[str, Path]:
         if file.part == SIZES[size] and file.name.startswith(f"qa{task}_") and file.split
     }
     if not found:
-        raise MemlmError(f"{dataset} has no size {size}")
+        raise MemlmError(f"{dataset} has no size {size}: it has 1k")
     place = fetch.get(dataset)
     for path in found.values():
         if not (place / path).is_file():
