@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each layer may import itself and those above it in this list.
 LAYERS = [
     ["errors"],
-    ["config", "jsontext", "environment", "files", "locks", "sampling", "pictures", "learning_curves"],
+    ["config", "jsontext", "environment", "files", "locks", "sampling", "pictures", "learning_curves", "table1"],
     ["data", "models"],
     ["optim", "checkpoint", "runlog", "curves"],
     ["recipes", "evaluate", "passport", "evaluations", "bootstrap", "report", "arpa", "attention", "progress"],
