@@ -101,6 +101,19 @@ def test_info_gives_the_floor_of_the_stories(run):
     assert f"{splits['valid']['floor_perplexity']:.4f}" in run("info", "stories").stdout
 
 
+def test_info_counts_the_tasks_of_questions(run):
+    facts = json.loads(run("info", "stories-qa", "--json").stdout)
+    assert facts["splits"]["en/train"]["questions"] == 6000
+    first, *_, last = facts["tasks"]
+    assert (first["task"], first["name"], first["train"], first["test"]) == (1, "where is somebody", 1000, 1000)
+    assert (first["answers"], first["longest_story"], first["longest_sentence"]) == (6, 15, 5)
+    # 4 people, 6 places, the verbs, `to the` and `where is`; as answers, places are words like any other.
+    assert first["types"] == 4 + 6 + 3 + 2 + 2
+    assert (last["task"], last["answers"]) == (6, 1 + 4 + 4 * 3)  # nothing, one thing, two in their order
+    assert "where is something" in run("info", "stories-qa").stdout
+    assert "tasks" not in json.loads(run("info", "stories", "--json").stdout)
+
+
 def test_verify_ends_with_2_and_one_line_a_bad_file(run, tmp_path):
     run("get", "toy", "--from", str(tmp_path / "source"))
     assert run("verify", "toy").stderr == ""

@@ -8,7 +8,7 @@ import pytest
 
 from memlm.data import fetch
 from memlm.data.questions import UNSEEN, encode, vocabulary
-from memlm.data.tasks import load_questions, task_files, task_names
+from memlm.data.tasks import load_questions, task_counts, task_files, task_names
 from memlm.errors import MemlmError
 
 
@@ -47,6 +47,20 @@ def test_the_real_tasks_have_a_thousand_questions_each_and_173_words():
 
 
 @pytest.mark.usefixtures("babi")
+def test_the_counts_of_a_real_task():
+    assert task_counts("babi", 3) == {
+        "task": 3,
+        "name": "3 supporting facts",
+        "train": 1000,
+        "test": 1000,
+        "types": 34,
+        "answers": 6,
+        "longest_story": 228,
+        "longest_sentence": 7,
+    }
+
+
+@pytest.mark.usefixtures("babi")
 def test_the_larger_edition_is_read_and_an_absent_file_is_named():
     assert len(load_questions("babi", 20, "10k")["train"]) == 10_000
     files = {size: task_files("babi", 20, size)["test"].read_bytes() for size in ("1k", "10k")}
@@ -64,7 +78,7 @@ def test_what_is_not_there_is_refused_by_name():
         task_files("babi", 21)
     with pytest.raises(MemlmError, match="unknown size '1M': known are 1k, 10k"):
         task_files("babi", 1, "1M")
-    with pytest.raises(MemlmError, match="ptb has no questions: those that have are babi"):
+    with pytest.raises(MemlmError, match="ptb has no questions: those that have are babi, stories-qa"):
         task_files("ptb", 1)
     with pytest.raises(MemlmError, match="unknown dataset 'babbi': did you mean 'babi'"):
         task_names("babbi")

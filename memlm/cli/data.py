@@ -62,7 +62,7 @@ def get(name: str, source: str | None) -> None:
 @click.argument("name")
 @_JSON
 def info(name: str, as_json: bool) -> None:
-    """What dataset NAME is, and the counts of its splits.
+    """What dataset NAME is, and the counts of its splits and of its tasks.
 
     Tokens count one <eos> a line; oov is the tokens that the training split does not hold.
     """
@@ -72,12 +72,14 @@ def info(name: str, as_json: bool) -> None:
     there = fetch.present(name) or dataset.generated  # what memlm makes itself is made now
     place = (fetch.get(name) if there else fetch.data_root() / name).absolute()
     splits = _splits(dataset, place) if there else []
+    tasks = _tasks(name) if there else []
     keys = ("name", "title", "about", "licence", "homepage", "mirrors", "split_rule")
     facts: dict[str, Any] = {
         **{key: getattr(dataset, key) for key in keys},
         "present": there,
         "place": str(place),
         "splits": {split["split"]: split for split in splits},
+        **({"tasks": tasks} if tasks else {}),
     }
     if as_json:
         click.echo(json.dumps(facts))
@@ -94,7 +96,9 @@ def info(name: str, as_json: bool) -> None:
         click.echo(f"{label:<8} {text}")
     if splits:
         columns = [key for key in splits[0] if any(split[key] is not None for split in splits)]
-        tables.show([key.replace("_", " ") for key in columns], [[split[key] for key in columns] for split in splits])
+        _show(splits, columns)
+    if tasks:
+        _show(tasks, list(tasks[0]))
 
 
 @command.command("verify")
@@ -120,6 +124,19 @@ def verify(name: str, as_json: bool) -> None:
         click.echo(f"Error: {place / result.path} {result.problem}", err=True)
     if bad:
         raise SystemExit(2)
+
+
+def _show(rows: list[dict[str, Any]], columns: list[str]) -> None:
+    tables.show(
+        [column.replace("_", " ") for column in columns], [[row[column] for column in columns] for row in rows]
+    )
+
+
+def _tasks(name: str) -> list[dict[str, Any]]:
+    """A row a task of a question-answering dataset, at 1k."""
+    from memlm.data import tasks
+
+    return [tasks.task_counts(name, 1 + i) for i in range(len(tasks.TASKS.get(name, ())))]
 
 
 def _splits(dataset: Dataset, place: Path) -> list[dict[str, Any]]:

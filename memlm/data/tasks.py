@@ -1,11 +1,13 @@
 """Datasets of question-answering tasks: bAbI, and the stories' own. Which tasks they have, and where each lies."""
 
 from pathlib import Path
+from typing import Any
 
 from memlm.config import unknown_name
 from memlm.data import fetch, story_questions
 from memlm.data.babi import Question, read_questions
 from memlm.data.catalog import lookup
+from memlm.data.questions import vocabulary
 from memlm.errors import MemlmError
 
 # As Table 1 of Sukhbaatar et al. 2015 names them, 1 to 20.
@@ -74,3 +76,18 @@ def task_files(dataset: str, task: int, size: str = "1k") -> dict[str, Path]:
 def load_questions(dataset: str, task: int, size: str = "1k") -> dict[str, list[Question]]:
     """The questions of a task, `train` and `test`, in the order of their files."""
     return {split: read_questions(path) for split, path in task_files(dataset, task, size).items()}
+
+
+def task_counts(dataset: str, task: int, size: str = "1k") -> dict[str, Any]:
+    """Questions of a task by split, different words and answers of training, and the longest story and sentence."""
+    asked = load_questions(dataset, task, size)
+    everything = [question for questions in asked.values() for question in questions]
+    return {
+        "task": task,
+        "name": task_names(dataset)[task - 1],
+        **{split: len(questions) for split, questions in asked.items()},
+        "types": len(vocabulary(asked["train"])),
+        "answers": len({question.answer for question in asked["train"]}),
+        "longest_story": max(len(question.story) for question in everything),
+        "longest_sentence": max(len(said) for question in everything for said in (question.words, *question.story)),
+    }
