@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from memlm.data.babi import parse, read_questions
+from memlm.data.babi import Question, about, parse, read_questions
 from memlm.errors import MemlmError
 
 TEXT = """1 Mary went to the kitchen.
@@ -70,7 +70,61 @@ def test_what_is_not_of_the_format_is_one_line_with_file_and_line(tmp_path: Path
 def test_what_is_not_utf8_or_not_there_is_one_line(tmp_path: Path):
     path = tmp_path / "qa1_train.txt"
     path.write_bytes(b"1 A b.\n2 A\xff b.\n")
-    with pytest.raises(MemlmError, match=r"qa1_train.txt, line 2: not UTF-8 text \(byte 3\)"):
+    with pytest.raises(MemlmError, match=r"qa1_train.txt, line 2: not UTF-8 text$"):
         read_questions(path)
     with pytest.raises(MemlmError, match="no file at"):
         read_questions(tmp_path / "nowhere.txt")
+
+
+def ask(text: str, question: str = "Where is Mary?") -> Question:
+    return about(text.encode().splitlines(keepends=True), question, "story.txt")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Mary went home.\nJohn left.\n",
+        "\nmary went home\n\n  John left.  \n\n",
+        "1 Mary went home.\n2 John left.",
+        "1 Mary went home.\n2 Who left?\tnobody\t1\n3 John left.\n",
+    ],
+)
+def test_a_story_may_have_numbers_or_none(text: str):
+    question = ask(text)
+    assert question.story == (("mary", "went", "home"), ("john", "left"))
+    assert (question.words, question.answer, question.supporting) == (("where", "is", "mary"), "", ())
+    assert [text.splitlines()[line - 1].split()[-1] for line in question.lines] in (
+        ["home.", "left."],
+        ["home", "left."],
+    )
+
+
+def test_a_question_that_the_story_asks_brings_its_answer_and_the_story_before_it():
+    text = "1 Mary went home.\n2 Where is Mary?\thome\t1\n3 Mary left.\n4 where is mary?\tnowhere\t3 1\n5 John left.\n"
+    question = ask(text)
+    assert len(question.story) == 2
+    assert (question.answer, question.supporting, question.line) == ("nowhere", (1, 0), 4)
+    assert len(ask(text, "Where is John?").story) == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "story.txt is empty"),
+        ("\n \n", "story.txt is empty"),
+        ("1 Mary left.\n\n3 John left.\n", "story.txt, line 3: number 3 is out of order: expected 1 or 2"),
+        ("1 Mary left.\n1 John left.\n", "story.txt, line 2: another story begins"),
+        ("Mary left.\nWhere is Mary?\n", "story.txt, line 2: a missing tab"),
+        ("Mary left.\n.\n", "story.txt, line 2: a number without a sentence"),
+        ("1 Where is Mary?\thome\t1\n", "story.txt, line 1: a question before any sentence"),
+    ],
+)
+def test_what_is_not_one_story_is_refused_with_its_line(text: str, message: str):
+    with pytest.raises(MemlmError) as caught:
+        ask(text)
+    assert message in str(caught.value)
+
+
+def test_an_empty_question_is_refused():
+    with pytest.raises(MemlmError, match="the question is empty"):
+        ask("Mary left.", " ?")

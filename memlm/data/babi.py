@@ -53,19 +53,24 @@ class _Story:
 
     statements: dict[int, tuple[Sentence, int]] = field(default_factory=dict)
 
+    def tell(self, line: _Line, place: int) -> None:
+        """Add a statement; of a question, see that it can be one."""
+        if line.answer is None:
+            self.statements[line.number] = (line.words, place)
+        elif not self.statements:
+            raise MemlmError("a question before any sentence of its story")
+        for number in line.supporting:
+            if number not in self.statements:
+                raise MemlmError(f"the supporting number {number} is not of an earlier sentence of this story")
+
     def question(self, line: _Line, place: int, source: str) -> Question:
         """The question of this line, over the statements so far."""
-        if not self.statements:
-            raise MemlmError("a question before any sentence of its story")
-        order = {number: slot for slot, number in enumerate(self.statements)}
-        for number in line.supporting:
-            if number not in order:
-                raise MemlmError(f"the supporting number {number} is not of an earlier sentence of this story")
+        slots = {number: slot for slot, number in enumerate(self.statements)}
         return Question(
             story=tuple(words for words, _ in self.statements.values()),
             words=line.words,
             answer=line.answer or "",
-            supporting=tuple(order[number] for number in line.supporting),
+            supporting=tuple(slots[number] for number in line.supporting),
             line=place,
             lines=tuple(told for _, told in self.statements.values()),
             source=source,
@@ -84,9 +89,43 @@ def read_questions(path: Path) -> list[Question]:
 def parse(lines: Iterable[bytes], source: str) -> list[Question]:
     """`read_questions`, of lines that come from anywhere; `source` names them in errors."""
     questions: list[Question] = []
-    story, last = _Story(), 0
     place = 0
-    for place, raw in enumerate(lines, 1):
+    for place, line, story in _told(enumerate(lines, 1), source):
+        if line.answer is not None:
+            questions.append(story.question(line, place, source))
+    if not questions:
+        raise MemlmError(f"{source} is empty" if place == 0 else f"{source}, line {place}: ends without a question")
+    return questions
+
+
+def about(lines: Iterable[bytes], question: str, source: str) -> Question:
+    """A question about one story: a sentence a line, all with bAbI's numbers or none; blank lines count nothing.
+
+    A numbered story may hold questions of its own. If this one is among them, the last time it is asked gives the
+    story before it, the answer and the supporting sentences; otherwise the answer is empty, the line 0. Raises
+    MemlmError, naming the line, for what is not a story, and for more than one.
+    """
+    asked = sentence(question)
+    if not asked:
+        raise MemlmError("the question is empty")
+    there = [(place, raw) for place, raw in enumerate(lines, 1) if raw.strip()]
+    if not all(raw.split()[0].isdigit() for _, raw in there):
+        there = [(place, b"%d %s" % (number, raw)) for number, (place, raw) in enumerate(there, 1)]
+    found, line, story = None, None, _Story()
+    for place, line, story in _told(there, source):
+        if line.number == 1 and place != there[0][0]:
+            raise MemlmError(f"{source}, line {place}: another story begins; a question is about one")
+        if line.answer is not None and line.words == asked:
+            found = story.question(line, place, source)
+    if line is None:
+        raise MemlmError(f"{source} is empty: it must hold a sentence a line")
+    return found or story.question(_Line(number=line.number + 1, words=asked, answer=""), 0, source)
+
+
+def _told(lines: Iterable[tuple[int, bytes]], source: str) -> Iterator[tuple[int, _Line, _Story]]:
+    """Each line with its place in the file, and the story so far, the line included."""
+    story, last = _Story(), 0
+    for place, raw in lines:
         try:
             line = _take_apart(raw)
             if line.number == 1:
@@ -94,23 +133,18 @@ def parse(lines: Iterable[bytes], source: str) -> list[Question]:
             elif line.number != last + 1:
                 expected = f"1 or {last + 1}" if last else "1"
                 raise MemlmError(f"number {line.number} is out of order: expected {expected}")
-            last = line.number
-            if line.answer is None:
-                story.statements[line.number] = (line.words, place)
-            else:
-                questions.append(story.question(line, place, source))
+            story.tell(line, place)
         except MemlmError as error:
             raise MemlmError(f"{source}, line {place}: {error}") from None
-    if not questions:
-        raise MemlmError(f"{source} is empty" if place == 0 else f"{source}, line {place}: ends without a question")
-    return questions
+        last = line.number
+        yield place, line, story
 
 
 def _take_apart(raw: bytes) -> _Line:
     try:
         text = raw.decode()
-    except UnicodeDecodeError as error:
-        raise MemlmError(f"not UTF-8 text (byte {error.start})") from None
+    except UnicodeDecodeError:
+        raise MemlmError("not UTF-8 text") from None
     number, _, rest = text.rstrip("\r\n").partition(" ")
     if not _is_number(number):
         raise MemlmError("no number at the start: a line is a number, a space and a sentence")

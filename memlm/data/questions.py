@@ -81,10 +81,10 @@ def encode(questions: Sequence[Question], words: WordList, *, memory_size: int =
     kept = [question.story[-memory_size:] for question in questions]
     numbers: dict[Sentence, int] = {}
     for question, story in zip(questions, kept, strict=True):
-        _refuse_unknown(question.words, words, question.source, question.line)
+        refuse_unknown(question.words, words, f"{question.source}, line {question.line}")
         for said, line in zip(story, question.lines[-memory_size:], strict=True):
             if said not in numbers:
-                _refuse_unknown(said, words, question.source, line)
+                refuse_unknown(said, words, f"{question.source}, line {line}")
                 numbers[said] = len(numbers)
     S = max(map(len, kept), default=0)
     asked = [question.words for question in questions]
@@ -105,6 +105,13 @@ def encode(questions: Sequence[Question], words: WordList, *, memory_size: int =
     )
 
 
+def refuse_unknown(said: Sentence, words: WordList, where: str) -> None:
+    """Raise MemlmError for the first word of a sentence that the vocabulary does not hold."""
+    for word in said:
+        if word not in words:
+            raise MemlmError(f"{where}: unknown word {word!r}: it is not among the {len(words)} words of training")
+
+
 def hold_out(count: int, *, seed: int, share: float = VALIDATION_SHARE) -> tuple[Ids, Ids]:
     """Numbers of the training and of the validation questions out of `count`: a seeded shuffle, cut in two."""
     order = np.random.default_rng(seed).permutation(count)
@@ -119,11 +126,3 @@ def _padded(sentences: Iterable[Sentence], words: WordList, W: int) -> Ids:
     for row, said in zip(ids, rows, strict=True):
         row[: len(said)] = list(words.ids(said))
     return ids
-
-
-def _refuse_unknown(said: Sentence, words: WordList, source: str, line: int) -> None:
-    for word in said:
-        if word not in words:
-            raise MemlmError(
-                f"{source}, line {line}: unknown word {word!r}: it is not among the {len(words)} words of training"
-            )
