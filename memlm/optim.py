@@ -81,3 +81,25 @@ class Annealing:
         if due:
             self.lr /= self.factor
         self.previous_cost = cost
+
+
+class MatrixClippedSGD:
+    """p <- p - lr g min(1, clip / |g|) for each weight matrix on its own, and for each restart of it on its own.
+
+    Parameters are (R, ...): R restarts, which have a learning rate each. Source: Sukhbaatar et al. 2015, section 4.2.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, clip: float) -> None:
+        self.parameters = list(parameters)
+        self.clip = clip
+
+    @torch.no_grad()
+    def step(self, lr: Tensor) -> None:
+        """Update the parameters with rates `lr` (R, 1, 1), and forget their gradients."""
+        for parameter in self.parameters:
+            grad = parameter.grad
+            assert grad is not None
+            norm = torch.linalg.vector_norm(grad, dim=tuple(range(1, grad.dim())), keepdim=True)
+            scale = (self.clip / norm).clamp_(max=1).mul_(lr.view(-1, *[1] * (grad.dim() - 1)))
+            parameter.addcmul_(grad, scale, value=-1)
+            parameter.grad = None

@@ -1,10 +1,11 @@
 """Attention over a memory, repeated for K hops: the core that language modelling and question answering share.
 
 A memory answers two questions: `match(u)`, a score for each slot, and `read(p)`, the weighted sum of its
-vectors. Hops, the transition between them and the non-linearity are written once, over any memory.
+vectors. Hops, the transition between them, linear start and the non-linearity are written once, over any memory.
 
 B rows, L targets in a row, N memory slots, M = L+N-1 words that the windows of a row cover, K hops, D units.
-Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, sections 2 and 5.
+In question answering a row is a training restart with weights of its own, and its targets are the questions.
+Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, sections 2, 4 and 5.
 """
 
 from collections.abc import Sequence
@@ -39,9 +40,9 @@ class Memory(Protocol):
 class Hops(NamedTuple):
     """How a state is taken through a memory.
 
-    u <- H u + o with the transition H, or u + o without one; then a ReLU on the units from `linear` on. `pairs` names
-    the memory that is matched and the one that is read in each hop. Slots that are not `filled` (B, L, N) have no
-    weight.
+    u <- H u + o with the transition H, (D, D) or one a row (B, D, D), or u + o without one; then a ReLU on the units
+    from `linear` on. `pairs` names the memory that is matched and the one that is read in each hop. Slots that are not
+    `filled` (B, L, N) have no weight. Rows that are `straight` (B, 1, 1) go without the softmax (linear start).
     """
 
     memories: Sequence[Memory]
@@ -49,6 +50,7 @@ class Hops(NamedTuple):
     transition: Tensor | None
     linear: int
     filled: Tensor | None
+    straight: Tensor | None = None
 
     def __call__(self, u: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         """The state (B, L, D) after the hops, and each hop's attention (B, L, N), which is not differentiable."""
@@ -59,15 +61,27 @@ class Hops(NamedTuple):
         return state, tuple(attention)
 
 
-def attend(scores: Tensor, filled: Tensor | None) -> Tensor:
-    """Softmax over the slots (last dimension); a slot that is not `filled` has weight 0.
+def attend(scores: Tensor, filled: Tensor | None, straight: Tensor | None = None) -> Tensor:
+    """Softmax over the slots (last dimension), or the scores themselves where `straight`.
 
-    Where no slot is filled, all weights are 0, so that the memory reads as nothing.
+    A slot that is not `filled` has weight 0. Where no slot is filled, all weights are 0, so that the memory reads as
+    nothing.
     """
+    if straight is not None:
+        plain = scores.clone() if filled is None else scores.masked_fill(~filled, 0)
+        return torch.where(straight, plain, attend(scores, filled))
     if filled is None:
         return torch.softmax(scores, dim=-1)
     lowest = torch.finfo(scores.dtype).min / 2  # finite: a row without a filled slot must not become NaN
     return torch.softmax(scores.masked_fill_(~filled, lowest), dim=-1).mul_(filled)
+
+
+def _attend_backward(grad: Tensor, weights: Tensor, filled: Tensor | None, straight: Tensor | None) -> Tensor:
+    """The gradient of the scores from that of the weights."""
+    of_softmax = torch._softmax_backward_data(grad, weights, -1, grad.dtype)
+    if straight is None:
+        return of_softmax
+    return torch.where(straight, grad if filled is None else grad * filled, of_softmax)
 
 
 class _HopStack(torch.autograd.Function):
@@ -77,8 +91,8 @@ class _HopStack(torch.autograd.Function):
     def forward(ctx: Any, hops: Hops, u: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         states, weights, arranged = [u], [], []
         for matched, read in hops.pairs:
-            p = attend(hops.memories[matched].match(u), hops.filled)
-            z = u.clone() if hops.transition is None else u @ hops.transition.t()
+            p = attend(hops.memories[matched].match(u), hops.filled, hops.straight)
+            z = u.clone() if hops.transition is None else u @ hops.transition.mT
             band = hops.memories[read].arrange(p)
             hops.memories[read].read(z, p, band)
             z[..., hops.linear :].relu_()
@@ -104,7 +118,7 @@ class _HopStack(torch.autograd.Function):
             grad_z = _own(grad) if k == K - 1 else grad
             grad_z[..., hops.linear :].mul_(states[k + 1][..., hops.linear :] > 0)
             grad_p = read.match(grad_z)
-            grad_scores = torch._softmax_backward_data(grad_p, weights[k], -1, grad_p.dtype)
+            grad_scores = _attend_backward(grad_p, weights[k], hops.filled, hops.straight)
             band = matched.arrange(grad_scores)
             grad = grad_z.clone() if hops.transition is None else grad_z @ hops.transition
             matched.read(grad, grad_scores, band)
@@ -115,8 +129,15 @@ class _HopStack(torch.autograd.Function):
         for memory, uses in zip(hops.memories, used, strict=True):
             of_tensors += memory.gradients(*zip(*uses, strict=True))
         if hops.transition is not None:
-            of_tensors.append(_rows(grads).t() @ _rows(list(reversed(states[:K]))))
+            of_tensors.append(_transition_gradient(hops.transition, grads, states[:K][::-1]))
         return None, grad, *of_tensors
+
+
+def _transition_gradient(transition: Tensor, grads: Sequence[Tensor], states: Sequence[Tensor]) -> Tensor:
+    """The sum of grad u^T over the hops and, where the rows share the transition, over them."""
+    if transition.dim() == 2:
+        return _rows(grads).t() @ _rows(states)
+    return torch.cat(list(grads), dim=1).mT @ torch.cat(list(states), dim=1)
 
 
 def _own(grad: Tensor) -> Tensor:
@@ -176,3 +197,36 @@ def _skew(band: Tensor, slots: int) -> Tensor:
     """View (B, L, N) of a contiguous (B, L, M): element [b, l, n] is band[b, l, l + n]."""
     B, L, M = band.shape
     return band.as_strided((B, L, slots), (L * M, M + 1, 1))
+
+
+class Stories:
+    """Padded stories as a memory: a slot's vector is the sum of G rows of a table that all questions of a row share.
+
+    With `table` (B, P, D) and `places` (B, L, G, N), slot n of target l is the sum of rows places[:, l, :, n]: a
+    sentence and, with temporal encoding, its time. A sentence that many stories tell is embedded, scored and summed
+    once. The places of an empty slot can be any: it has no weight.
+    """
+
+    def __init__(self, table: Tensor, places: Tensor) -> None:
+        self.table = table
+        self.rows, self.each = places.shape[2:]
+        self.places = places.flatten(2)
+        self.tensors: tuple[Tensor, ...] = (table,)
+
+    def match(self, u: Tensor) -> Tensor:
+        """Scores (B, L, N)."""
+        scores = torch.bmm(u, self.table.mT).gather(2, self.places)
+        return scores.view(*u.shape[:2], self.rows, self.each).sum(2)
+
+    def arrange(self, p: Tensor) -> Tensor:
+        """The weights of the table's rows, (B, L, P)."""
+        weights = p.repeat(1, 1, self.rows)
+        return p.new_zeros(*p.shape[:2], self.table.shape[1]).scatter_add_(2, self.places, weights)
+
+    def read(self, into: Tensor, p: Tensor, arranged: Tensor) -> None:
+        """Add to `into` (B, L, D) the sums of p times the slots' vectors."""
+        into.baddbmm_(arranged, self.table)
+
+    def gradients(self, ps: Sequence[Tensor], arranged: Sequence[Tensor], us: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """The gradient of the table."""
+        return (torch.bmm(torch.cat(list(arranged), dim=1).mT, torch.cat(list(us), dim=1)),)

@@ -1,0 +1,1 @@
+"""Question answering: tasks to tensors, restarts trained side by side, errors by task."""

@@ -1,0 +1,113 @@
+"""Question sets as the tensors that a model reads: for every restart, questions of its own.
+
+R restarts, B questions, S memory slots, U different sentences of a set, P those of a step, n questions of an epoch.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from memlm.data.questions import EMPTY, QuestionSet
+from memlm.models.answerer import Answerer, Asked
+
+WHOLE_TABLE = 1000  # different sentences up to which a step embeds all of them, and not its own alone
+
+Ids = npt.NDArray[np.int64]
+
+
+class Plan(NamedTuple):
+    """An epoch of every restart: its questions in their order, and the empty memories that are added to each.
+
+    The first `blanks` of the `places` are used: a memory that is added at place p, counted back from the question,
+    makes the sentences from there on one step older.
+    """
+
+    order: Ids  # (R, n) numbers of questions
+    blanks: Ids  # (R, n)
+    places: Ids  # (R, n, most blanks)
+
+
+class Feed:
+    """A question set, prepared once for a model; called, the tensors of some of its questions."""
+
+    def __init__(self, questions: QuestionSet, model: Answerer, *, device: torch.device) -> None:
+        self.device = device
+        different, self.asked = np.unique(questions.questions, axis=0, return_inverse=True)
+        self.questions = model.prepare(torch.from_numpy(different)).to(device)
+        self.sentences = model.prepare(torch.from_numpy(questions.sentences)).to(device)
+        self.stories = questions.stories
+        self.answers = torch.from_numpy(questions.answers).to(device)
+        self.lengths = (questions.stories != EMPTY).sum(axis=1)
+        self.memory_size = model.memory_size
+
+    def __call__(self, numbers: Ids, blanks: Ids | None = None, places: Ids | None = None) -> Asked:
+        """The questions of these numbers (R, B), with empty memories added where they are given (see Plan)."""
+        stories = self.stories[:, -int(self.lengths[numbers].max()) :][numbers]
+        filled = stories != EMPTY
+        times = np.broadcast_to(np.arange(stories.shape[2])[::-1], stories.shape)
+        if blanks is not None and places is not None:
+            times = add_blanks(times, blanks, places, self.memory_size)
+        stories = np.where(filled, stories, 0)
+        sentences = self.sentences
+        if len(sentences) > WHOLE_TABLE:
+            chosen, stories = different_rows(stories, len(sentences))
+            sentences = sentences[torch.from_numpy(chosen).to(self.device)]
+        return Asked(
+            sentences=sentences,
+            stories=self._tensor(stories),
+            times=self._tensor(np.ascontiguousarray(times)),
+            filled=self._tensor(filled),
+            questions=self.questions[self._tensor(self.asked[numbers])],
+        )
+
+    def _tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
+
+
+def add_blanks(times: Ids, blanks: Ids, places: Ids, memory_size: int) -> Ids:
+    """Times (R, B, S) of the slots after empty memories were added: one by one, at `places` (R, B, most).
+
+    As in [C], a sentence that the blanks push out of the memory keeps the oldest time.
+    """
+    times = times.copy()
+    for number in range(places.shape[2]):
+        place = np.where(blanks > number, places[:, :, number], memory_size)
+        times += times >= place[:, :, None]
+    return np.minimum(times, memory_size - 1)
+
+
+def plan_epoch(train: Ids, lengths: Ids, *, seeds: list[int], epoch: int, noise: float) -> Plan:
+    """The plan of epoch 0, 1, ...: for each restart a function of its seed, its questions (R, n) and the epoch alone.
+
+    Up to ceil(noise * sentences) empty memories are added to a story, each number as likely as the others [C].
+    """
+    plans = [_plan(*each, epoch=epoch, lengths=lengths, noise=noise) for each in zip(train, seeds, strict=True)]
+    return Plan(*(np.stack(parts) for parts in zip(*plans, strict=True)))
+
+
+def _plan(train: Ids, seed: int, *, epoch: int, lengths: Ids, noise: float) -> Plan:
+    rng = np.random.default_rng([seed, epoch])
+    order = rng.permutation(train)
+    slots = lengths[order]
+    most = np.ceil(noise * slots).astype(np.int64)
+    blanks = rng.integers(most + 1)
+    added = np.arange(int(np.ceil(noise * lengths.max())))
+    places = rng.integers(slots[:, None] + added + 1)
+    return Plan(order, blanks, places)
+
+
+def different_rows(rows: Ids, count: int) -> tuple[Ids, Ids]:
+    """The different values of rows (R, ...), below `count`: a table (R, P) of them, and where in it each lies."""
+    R = len(rows)
+    flat = rows.reshape(R, -1)
+    own = np.arange(R)[:, None]
+    used = np.zeros((R, count), np.bool_)
+    used[own, flat] = True
+    rank = used.cumsum(axis=1) - 1
+    table = np.zeros((R, int(rank[:, -1].max()) + 1), np.int64)
+    restart, value = used.nonzero()
+    table[restart, rank[restart, value]] = value
+    return table, rank[own, flat].reshape(rows.shape)

@@ -1,0 +1,49 @@
+"""The questions that a model is trained and tested on: one task, or all of a dataset together."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from memlm.config_qa import QATrainConfig
+from memlm.data.babi import Question
+from memlm.data.questions import Ids, QuestionSet, encode, vocabulary
+from memlm.data.tasks import load_questions, task_names
+from memlm.data.vocab import WordList
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tasks:
+    """Training and test questions of some tasks under one vocabulary; `task_of` (Q,) names the task of each."""
+
+    numbers: tuple[int, ...]
+    words: WordList
+    train: QuestionSet
+    test: QuestionSet
+    train_task_of: Ids
+    test_task_of: Ids
+
+
+def task_numbers(dataset: str, config: QATrainConfig) -> tuple[int, ...]:
+    """The tasks that a run is about."""
+    everything = range(1, len(task_names(dataset)) + 1)
+    return tuple(everything) if config.task == "all" else (int(config.task),)
+
+
+def load(dataset: str, numbers: Sequence[int], *, size: str, memory_size: int, words: WordList | None = None) -> Tasks:
+    """The questions of these tasks; without `words`, the vocabulary is that of their training questions."""
+    found = {number: load_questions(dataset, number, size) for number in numbers}
+    joined: dict[str, list[Question]] = {
+        split: [question for number in numbers for question in found[number][split]] for split in ("train", "test")
+    }
+    words = words or vocabulary(joined["train"])
+    train, test = (encode(joined[split], words, memory_size=memory_size) for split in ("train", "test"))
+    task_of = {split: np.repeat(numbers, [len(found[n][split]) for n in numbers]) for split in ("train", "test")}
+    return Tasks(
+        numbers=tuple(numbers),
+        words=words,
+        train=train,
+        test=test,
+        train_task_of=task_of["train"],
+        test_task_of=task_of["test"],
+    )

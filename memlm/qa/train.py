@@ -1,0 +1,163 @@
+"""Training of restarts side by side: a step, an epoch, and the fit that can be stopped and resumed.
+
+R restarts, B questions a step, n training questions.
+Sources: [P] Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, section 4.2; [C] its code,
+https://github.com/facebookarchive/MemNN.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from memlm.config_qa import QATrainConfig
+from memlm.data.questions import QuestionSet, hold_out
+from memlm.models.answerer import Answerer
+from memlm.optim import MatrixClippedSGD
+from memlm.qa.evaluate import answer_all, judge
+from memlm.qa.feed import Feed, plan_epoch
+
+
+@dataclass(kw_only=True)
+class Schedule:
+    """Where each restart stands: whether it is still without the softmax, and its epochs without and with it."""
+
+    straight: list[bool]
+    linear_epochs: list[int]
+    epochs: list[int]
+    lowest_cost: list[float]  # of validation so far, nats a question
+    lowest_epoch: list[int]
+
+    @classmethod
+    def begin(cls, config: QATrainConfig) -> "Schedule":
+        """Before the first epoch."""
+        R = config.restarts
+        straight = [config.linear_start != "no"] * R
+        zeros = [0] * R
+        return cls(
+            straight=straight,
+            linear_epochs=list(zeros),
+            epochs=list(zeros),
+            lowest_cost=[math.inf] * R,
+            lowest_epoch=list(zeros),
+        )
+
+    def rates(self, config: QATrainConfig) -> list[float]:
+        """Each restart's learning rate: halved every so many epochs of the softmax [C]; 0 when its epochs are over."""
+        rates = []
+        for straight, epochs in zip(self.straight, self.epochs, strict=True):
+            halved = config.lr * 0.5 ** (epochs // config.halve_every)
+            rates.append(config.linear_lr if straight else halved if epochs < config.epochs else 0.0)
+        return rates
+
+    def epoch_ended(self, config: QATrainConfig, costs: list[float]) -> None:
+        """Take note of the validation costs: a linear start ends when its cost stops falling, or at its last epoch."""
+        for r, cost in enumerate(costs):
+            if self.straight[r]:
+                self.linear_epochs[r] += 1
+                if cost < self.lowest_cost[r]:
+                    self.lowest_cost[r], self.lowest_epoch[r] = cost, self.linear_epochs[r]
+                waited = self.linear_epochs[r] - self.lowest_epoch[r]
+                stopped = config.linear_start == "validation" and waited >= config.linear_patience
+                self.straight[r] = not stopped and self.linear_epochs[r] < config.linear_epochs
+            else:
+                self.epochs[r] = min(self.epochs[r] + 1, config.epochs)
+
+    def finished(self, config: QATrainConfig) -> bool:
+        """Whether all restarts have had their epochs."""
+        return min(self.epochs) >= config.epochs
+
+
+@dataclass(kw_only=True)
+class Progress:
+    """All that a checkpoint needs beside tensors."""
+
+    schedule: Schedule
+    epoch: int = 0
+    step: int = 0  # of all epochs
+    steps: int = 0  # of the epoch under way
+    seconds: float = 0.0  # of the epoch under way
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "Progress":
+        """Inverse of dataclasses.asdict."""
+        return cls(**(values | {"schedule": Schedule(**values["schedule"])}))
+
+
+class Training:
+    """Restarts in training: their weights, and everything else that training changes."""
+
+    def __init__(self, model: Answerer, config: QATrainConfig, questions: QuestionSet, device: torch.device) -> None:
+        self.model = model.to(device)
+        self.config = config
+        self.device = device
+        self.feed = Feed(questions, model, device=device)
+        held = [hold_out(len(questions), seed=seed, share=config.validation_share) for seed in config.seeds]
+        self.train, self.valid = (np.stack(part) for part in zip(*held, strict=True))
+        self.optimizer = MatrixClippedSGD(model.parameters(), clip=config.clip)
+        self.progress = Progress(schedule=Schedule.begin(config))
+        self.sums = torch.zeros(2, config.restarts, dtype=torch.float64, device=device)  # nats, wrong; of the epoch
+
+    def straight(self) -> torch.Tensor | None:
+        """Which restarts are without the softmax, (R, 1, 1); None if none is."""
+        flags = self.progress.schedule.straight
+        return torch.tensor(flags, device=self.device)[:, None, None] if any(flags) else None
+
+    def epoch(self, stop: Callable[[], bool] = lambda: False) -> bool:
+        """Go through the rest of the epoch under way; False if `stop` ended it early."""
+        config, progress, began = self.config, self.progress, time.perf_counter()
+        plan = plan_epoch(self.train, self.feed.lengths, seeds=config.seeds, epoch=progress.epoch, noise=config.noise)
+        straight, rates = self.straight(), torch.tensor(progress.schedule.rates(config), device=self.device)
+        total = -(-self.train.shape[1] // config.batch_size)
+        while progress.steps < total and not stop():
+            at = slice(progress.steps * config.batch_size, (progress.steps + 1) * config.batch_size)
+            numbers = plan.order[:, at]
+            asked = self.feed(numbers, plan.blanks[:, at], plan.places[:, at])
+            scores, _ = self.model(asked, straight)
+            nats, wrong = judge(scores, self.feed.answers[torch.from_numpy(numbers).to(self.device)])
+            nats.sum().backward()  # type: ignore[no-untyped-call]
+            self.optimizer.step(rates)
+            self.sums += torch.stack([nats.detach().sum(1), wrong.sum(1)])
+            progress.steps += 1
+            progress.step += 1
+        progress.seconds += time.perf_counter() - began
+        return bool(progress.steps == total)
+
+    def end_epoch(self) -> dict[str, Any]:
+        """Validate, take the schedule on, and return the epoch's line of metrics.jsonl: a figure for each restart."""
+        progress, schedule, began = self.progress, self.progress.schedule, time.perf_counter()
+        rates, straight = schedule.rates(self.config), list(schedule.straight)
+        answers = answer_all(self.model, self.feed, self.valid, self.straight())
+        nats, wrong = (self.sums / self.train.shape[1]).tolist()
+        costs = answers.nats.mean(axis=1).tolist()
+        schedule.epoch_ended(self.config, costs)
+        progress.epoch += 1
+        metrics = {
+            "epoch": progress.epoch,
+            "step": progress.step,
+            "train_cost": nats,
+            "train_error": [100 * share for share in wrong],
+            "valid_cost": costs,
+            "valid_error": (100 * answers.wrong.mean(axis=1)).tolist(),
+            "lr": rates,
+            "linear": straight,
+            "seconds": progress.seconds + time.perf_counter() - began,
+        }
+        progress.history.append(metrics)
+        progress.steps, progress.seconds = 0, 0.0
+        self.sums.zero_()
+        return metrics
+
+    @property
+    def finished(self) -> bool:
+        """Whether all restarts have had their epochs."""
+        return self.progress.schedule.finished(self.config)
+
+    def state(self) -> dict[str, Any]:
+        """The progress as plain values."""
+        return asdict(self.progress)
