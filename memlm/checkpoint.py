@@ -24,7 +24,7 @@ from torch import Tensor
 
 from memlm import files, jsontext
 from memlm.errors import MemlmError
-from memlm.models import LanguageModel
+from memlm.models.base import StoredModel
 
 FORMAT = 2
 READABLE = (1, 2)
@@ -54,7 +54,7 @@ class Checkpoint:
 
 
 def save(
-    folder: Path, model: LanguageModel, meta: Mapping[str, Any], *, training: Mapping[str, Tensor] | None = None
+    folder: Path, model: StoredModel, meta: Mapping[str, Any], *, training: Mapping[str, Tensor] | None = None
 ) -> None:
     """Write a checkpoint beside `folder`, then put it in its place; the one there becomes the previous one.
 
@@ -120,7 +120,7 @@ def step_of(folder: Path) -> int:
     return _step(folder, _meta(folder if folder.exists() else previous(folder)))
 
 
-def fill(model: LanguageModel, state: Checkpoint) -> None:
+def fill(model: StoredModel, state: Checkpoint) -> None:
     """Set the model's parameters and tables to the checkpoint's; names and shapes must be the model's own."""
     path, parameters = state.folder / MODEL, model.tensors()
     if state.model.keys() != parameters.keys():

@@ -13,7 +13,7 @@ import tomllib
 import types
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self, get_args, get_type_hints
+from typing import Any, ClassVar, Generic, Self, TypeVar, get_args, get_type_hints
 
 from memlm.errors import MemlmError
 
@@ -50,11 +50,12 @@ def unknown_name(kind: str, name: str, known: Iterable[str]) -> MemlmError:
     return MemlmError(f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}")
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
     """Base of the settings: checks each field against its type and limits, refuses unknown keys."""
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):  # type: ignore[arg-type]
+        for field in dataclasses.fields(self):
             self._check(field)
 
     def _check(self, field: dataclasses.Field[Any]) -> None:
@@ -86,12 +87,12 @@ class Settings:
     @classmethod
     def names(cls) -> list[str]:
         """The names of the settings."""
-        return [field.name for field in dataclasses.fields(cls) if field.metadata]  # type: ignore[arg-type]
+        return [field.name for field in dataclasses.fields(cls) if field.metadata]
 
     @classmethod
     def safe_names(cls) -> list[str]:
         """The names of the settings that may be changed when a run is resumed."""
-        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        fields = dataclasses.fields(cls)
         return [field.name for field in fields if field.metadata.get("safe")]
 
     def replace(self, values: Mapping[str, object], *, where: str = "settings") -> Self:
@@ -99,7 +100,7 @@ class Settings:
         for name in values:
             if name not in self.names():
                 raise unknown_name(f"setting in {where}", name, self.names())
-        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+        return dataclasses.replace(self, **values)
 
 
 def field_types(owner: type, name: str) -> tuple[type, ...]:
@@ -109,7 +110,24 @@ def field_types(owner: type, name: str) -> tuple[type, ...]:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MemN2NConfig(Settings):
+class ModelSettings(Settings):
+    """Base of the settings of a model."""
+
+    name: ClassVar[str]
+    is_counted: ClassVar[bool] = False  # in one pass over the text, not trained in steps
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and folders."""
+        return self.name
+
+    def resolved(self) -> Self:
+        """A copy in which nothing is left open."""
+        return self
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MemN2NConfig(ModelSettings):
     """The end-to-end memory network of Sukhbaatar et al. 2015, section 5."""
 
     name: ClassVar[str] = "memn2n"
@@ -152,7 +170,7 @@ class MemN2NConfig(Settings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LSTMConfig(Settings):
+class LSTMConfig(ModelSettings):
     """A recurrent baseline: word embedding, LSTM layers with carried state, softmax (Zaremba et al. 2014)."""
 
     name: ClassVar[str] = "lstm"
@@ -162,10 +180,6 @@ class LSTMConfig(Settings):
     dropout: float = setting(0.0, "share of the non-recurrent connections dropped in training", low=0, below=1)
     init_range: float = setting(0.1, "initial weights are uniform in +- this", above=0)
 
-    def resolved(self) -> Self:
-        """A copy in which nothing is left open."""
-        return self
-
     @property
     def label(self) -> str:
         """Short name for tables and folders: lstm-2x650 is 2 layers of 650 units."""
@@ -173,16 +187,13 @@ class LSTMConfig(Settings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class KneserNeyConfig(Settings):
+class KneserNeyConfig(ModelSettings):
     """N-grams with modified interpolated Kneser-Ney smoothing (Chen & Goodman 1998, Harvard TR-10-98)."""
 
     name: ClassVar[str] = "kneser-ney"
-    sampling: ClassVar[tuple[str, ...]] = ()  # it is counted in one pass: there are no steps
+    is_counted: ClassVar[bool] = True
+    sampling: ClassVar[tuple[str, ...]] = ()
     order: int = setting(5, "words of the longest n-grams: the one predicted and those before it", low=1, below=21)
-
-    def resolved(self) -> Self:
-        """A copy in which nothing is left open."""
-        return self
 
     @property
     def label(self) -> str:
@@ -252,33 +263,33 @@ class TrainConfig(Settings):
         return (math.inf, 60 * number) if self.checkpoint_every.endswith("min") else (number, math.inf)
 
 
+Model = TypeVar("Model", bound=ModelSettings)
+Train = TypeVar("Train", bound=Settings)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config:
+class RunConfig(Generic[Model, Train]):
     """All that defines a run: dataset, model and training; a model that is counted has no settings of training."""
 
-    dataset: str = "ptb"
-    model: ModelConfig = dataclasses.field(default_factory=MemN2NConfig)
-    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    models: ClassVar[Mapping[str, type[ModelSettings]]]  # those it can be of, by name
+
+    dataset: str
+    model: Model
+    train: Train
 
     def __post_init__(self) -> None:
         try:
             self.dataset.encode()
         except UnicodeEncodeError:
             raise MemlmError(f"dataset is {self.dataset!r}; config.toml can hold only names that are UTF-8") from None
-        if self.is_counted:
-            if self.train != TrainConfig():
-                raise MemlmError(f"{self.model.name} is counted, not trained: it has no settings of training")
-        elif self.train.sampling not in self.model.sampling:
-            right = " or ".join(self.model.sampling)
-            raise MemlmError(f"{self.model.name} is trained with sampling {right}, not {self.train.sampling}")
 
     @property
     def is_counted(self) -> bool:
         """Whether the model is counted in one pass over the text, not trained in steps."""
-        return not self.model.sampling
+        return self.model.is_counted
 
     @property
-    def parts(self) -> dict[str, ModelConfig | TrainConfig]:
+    def parts(self) -> dict[str, Model | Train]:
         """The settings by the title of their table in TOML."""
         return {"model": self.model} if self.is_counted else {"model": self.model, "train": self.train}
 
@@ -305,7 +316,7 @@ class Config:
         return "\n".join(lines) + "\n"
 
     @classmethod
-    def from_dict(cls, values: Mapping[str, Any], *, base: "Config | None" = None, where: str = "config") -> Self:
+    def from_dict(cls, values: Mapping[str, Any], *, base: Self | None = None, where: str = "config") -> Self:
         """The settings in `values` on top of `base`; unknown keys and tables are refused by name."""
         for key in values:
             if key not in ("dataset", "model", "train"):
@@ -314,22 +325,42 @@ class Config:
         for key, part in parts.items():
             if not isinstance(part, Mapping):
                 raise MemlmError(f"{where}: {key} must be a table, [{key}]")
-        base = base or cls()
+        base = base or cls()  # type: ignore[call-arg]  # every kind of run has defaults
         dataset = values.get("dataset", base.dataset)
         if not isinstance(dataset, str):
             raise MemlmError(f"{where}: dataset is {dataset!r}; it must be a name or a folder")
         settings = dict(parts["model"])
         name = settings.pop("name", base.model.name)
-        if not isinstance(name, str) or name not in MODELS:
-            raise unknown_name("model", str(name), MODELS)
-        model = base.model if name == base.model.name else MODELS[name]()
-        if parts["train"] and not model.sampling:
+        if not isinstance(name, str) or name not in cls.models:
+            raise unknown_name("model", str(name), cls.models)
+        model: Any = base.model if name == base.model.name else cls.models[name]()
+        if parts["train"] and model.is_counted:
             raise MemlmError(f"{where} has a table [train], but {name} is counted, not trained: take it out")
         return cls(
             dataset=dataset,
             model=model.replace(settings, where=f"[model] of {where}, for {name},"),
             train=base.train.replace(parts["train"], where=f"[train] of {where}"),
         )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config(RunConfig[ModelConfig, TrainConfig]):
+    """A run of a language model."""
+
+    models = MODELS
+
+    dataset: str = "ptb"
+    model: ModelConfig = dataclasses.field(default_factory=MemN2NConfig)
+    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.is_counted:
+            if self.train != TrainConfig():
+                raise MemlmError(f"{self.model.name} is counted, not trained: it has no settings of training")
+        elif self.train.sampling not in self.model.sampling:
+            right = " or ".join(self.model.sampling)
+            raise MemlmError(f"{self.model.name} is trained with sampling {right}, not {self.train.sampling}")
 
 
 def read_toml(path: Path) -> dict[str, Any]:

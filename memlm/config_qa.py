@@ -5,19 +5,21 @@ https://github.com/facebookarchive/MemNN.
 """
 
 import dataclasses
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from memlm.config import DEVICES, Settings, setting
+from memlm.config import DEVICES, ModelSettings, RunConfig, Settings, setting
 from memlm.errors import MemlmError
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class AnswererConfig(Settings):
+class AnswererConfig(ModelSettings):
     """The end-to-end memory network over a story's sentences [P]."""
 
     name: ClassVar[str] = "memn2n-qa"
     hops: int = setting(3, "times the memory is attended to", low=1)
-    memory_size: int = setting(50, "sentences before the question that the memory holds", low=1)
+    memory_size: int = setting(
+        50, "sentences before the question that the memory holds; at most the longest story of training", low=1
+    )
     units: int = setting(20, "units of the internal state and of each embedding", low=1)
     sentences: str = setting(
         "pe", "pe: a word's place in its sentence counts (position encoding); bow: bag of words", choices=("pe", "bow")
@@ -28,12 +30,11 @@ class AnswererConfig(Settings):
         choices=("layerwise", "adjacent"),
     )
     temporal_encoding: bool = setting(True, "add a learnt vector to each memory slot by its position")
+    null_memory: bool = setting(
+        True, "slots that the story leaves empty take a share of the attention, as zeros: a hop can look at nothing"
+    )
     relu: bool = setting(False, "a ReLU on the state after each hop")
     init_std: float = setting(0.1, "standard deviation of the initial weights", above=0)
-
-    def resolved(self) -> Self:
-        """A copy in which nothing is left open."""
-        return self
 
     @property
     def label(self) -> str:
@@ -42,17 +43,13 @@ class AnswererConfig(Settings):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LSTMAnswererConfig(Settings):
+class LSTMAnswererConfig(ModelSettings):
     """A weakly supervised baseline: an LSTM reads the story and the question, its last state answers."""
 
     name: ClassVar[str] = "lstm-qa"
     memory_size: int = setting(50, "sentences before the question that are read", low=1)
     units: int = setting(50, "units of the state and of the embedding", low=1)
     init_std: float = setting(0.1, "standard deviation of the initial weights", above=0)
-
-    def resolved(self) -> Self:
-        """A copy in which nothing is left open."""
-        return self
 
     @property
     def label(self) -> str:
@@ -87,9 +84,9 @@ class QATrainConfig(Settings):
         "begin without the softmax in the memory, until the validation cost stops falling or for fixed epochs",
         choices=("no", "validation", "fixed"),
     )
-    linear_epochs: int = setting(20, "epochs of a linear start: at most, or fixed", low=1)
+    linear_epochs: int = setting(100, "epochs of a linear start: at most, or fixed", low=1)
     linear_patience: int = setting(
-        1, "the validation cost has stopped falling after so many epochs without a new low", low=1
+        25, "epochs without a new low after which the validation cost has stopped falling", low=1
     )
     linear_lr: float = setting(0.005, "learning rate of a linear start", above=0)
     validation_share: float = setting(0.1, "share of the training questions that is held out", above=0, below=1)
@@ -107,3 +104,14 @@ class QATrainConfig(Settings):
     def seeds(self) -> list[int]:
         """The seed of each restart: trained alone with it, a restart gives the same result."""
         return [self.seed + restart for restart in range(self.restarts)]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class QAConfig(RunConfig[ReaderConfig, QATrainConfig]):
+    """A run that answers questions about stories."""
+
+    models = READERS
+
+    dataset: str = "babi"
+    model: ReaderConfig = dataclasses.field(default_factory=AnswererConfig)
+    train: QATrainConfig = dataclasses.field(default_factory=QATrainConfig)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memlm import files
-from memlm.config import Config
+from memlm.config import RunConfig
 from memlm.errors import MemlmError
 from memlm.pictures import pixels
 
@@ -81,7 +81,7 @@ class Curves:
             raise MemlmError(f"cannot write {self._path}: {self._failure}; all but the latest curves is saved")
 
 
-def write_result(path: Path, config: Config, figures: Mapping[str, float], step: int) -> None:
+def write_result(path: Path, config: RunConfig[Any, Any], figures: Mapping[str, float], step: int) -> None:
     """The hyperparameters beside the final figures (the HParams tab), in place of those of an earlier end."""
     from tensorboard.compat.proto.event_pb2 import Event
     from torch.utils.tensorboard.summary import hparams

@@ -17,11 +17,12 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from memlm import files, jsontext
-from memlm.config import Config, read_toml
-from memlm.data.vocab import Vocabulary
+from memlm.config import Config, RunConfig, read_toml
+from memlm.config_qa import QAConfig
+from memlm.data.vocab import Vocabulary, WordList
 from memlm.environment import environment
 from memlm.errors import MemlmError
 from memlm.locks import lock
@@ -30,8 +31,10 @@ LOCK = "lock"
 # All that memlm writes into a run folder; --overwrite removes nothing else.
 OURS = (
     *("env.json*", "config.toml*", "vocab.txt*", "metrics.jsonl*", "summary.json*", "evaluations.json*"),
-    *("best", "best.*", "last", "last.*", "scores", "events.out.tfevents.*", LOCK),
+    *("best", "best.*", "last", "last.*", "scores", "events.out.tfevents.*", "task-*", LOCK),
 )
+
+Words = TypeVar("Words", bound=WordList)
 
 
 class RunFolder:
@@ -68,7 +71,13 @@ class RunFolder:
 
     @classmethod
     def create(
-        cls, path: Path, config: Config, vocabulary: Vocabulary, *, overwrite: bool = False, **facts: Any
+        cls,
+        path: Path,
+        config: RunConfig[Any, Any],
+        vocabulary: WordList | None = None,
+        *,
+        overwrite: bool = False,
+        **facts: Any,
     ) -> "RunFolder":
         """A new folder that holds the settings; one with a run in it is refused unless `overwrite`.
 
@@ -80,10 +89,11 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             for entry in run._entries():
                 shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
-            made_with = {"model": config.resolved().to_dict()["model"], "vocabulary_sha256": vocabulary.sha256}
-            run.write_json("env.json", environment() | made_with | facts)  # first: it marks the folder as ours
-            vocabulary.save(path / "vocab.txt")
-            run.write_config(config)  # last: now it is a run
+            run.write_json("env.json", environment() | facts)  # first: it marks the folder as ours
+            if vocabulary is None:
+                run.write_config(config)
+            else:
+                run.note_made_with(config, vocabulary)
         except OSError as error:
             raise MemlmError(f"cannot make the run folder {path}: {files.reason(error)}") from None
         return run
@@ -119,16 +129,43 @@ class RunFolder:
         self._check_made_with("model", config.resolved().to_dict()["model"], f"[model] of {path}")
         return config
 
-    def write_config(self, config: Config) -> None:
+    def qa_config(self) -> QAConfig:
+        """The settings that a run of question answering was made with."""
+        path = self.path / "config.toml"
+        config = QAConfig.from_dict(read_toml(path), where=str(path))
+        self._check_made_with("model", config.resolved().to_dict()["model"], f"[model] of {path}")
+        return config
+
+    @property
+    def answers_questions(self) -> bool:
+        """Whether it is a run of question answering, and not of a language model."""
+        model = read_toml(self.path / "config.toml").get("model", {})
+        return isinstance(model, dict) and model.get("name") in QAConfig.models
+
+    def write_config(self, config: RunConfig[Any, Any]) -> None:
         """The settings, resolved."""
         self._write("config.toml", config.resolved().to_toml())
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary the run was made with."""
+        return self._load(Vocabulary)
+
+    def qa_vocabulary(self) -> WordList:
+        """The vocabulary that a run of question answering was made with."""
+        return self._load(WordList)
+
+    def _load(self, kind: type[Words]) -> Words:
         path = self.path / "vocab.txt"
-        vocabulary = Vocabulary.load(path)
+        vocabulary = kind.load(path)
         self._check_made_with("vocabulary_sha256", vocabulary.sha256, str(path))
         return vocabulary
+
+    def note_made_with(self, config: RunConfig[Any, Any], vocabulary: WordList) -> None:
+        """Keep the settings and the vocabulary, and note in env.json what the model is made with."""
+        made_with = {"model": config.resolved().to_dict()["model"], "vocabulary_sha256": vocabulary.sha256}
+        self.write_json("env.json", self.environment() | made_with)
+        vocabulary.save(self.path / "vocab.txt")
+        self.write_config(config)  # last: now it is a run
 
     def _check_made_with(self, key: str, found: object, what: str) -> None:
         """Against env.json, where that has a note of it: runs of the first release have none."""

@@ -13,14 +13,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each layer may import itself and those above it in this list.
 LAYERS = [
     ["errors"],
-    ["config", "jsontext", "environment", "files", "locks", "sampling", "pictures", "learning_curves", "table1"],
+    ["config", "config_qa", "jsontext", "environment", "files", "locks", "sampling"],
+    ["pictures", "learning_curves", "table1"],
     ["data", "models"],
     ["optim", "checkpoint", "runlog", "curves"],
-    ["recipes", "evaluate", "passport", "evaluations", "bootstrap", "report", "arpa", "attention", "progress"],
+    [
+        *("recipes", "recipes_qa", "evaluate", "passport", "evaluations", "bootstrap", "report"),
+        *("arpa", "attention", "progress"),
+    ],
     ["streams"],
     ["scoring", "generate"],
     ["training"],
-    ["train"],
+    ["train", "qa"],
     ["trained"],
     ["wearing"],
     ["doctor"],

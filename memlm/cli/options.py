@@ -6,32 +6,39 @@ from typing import Any
 
 import click
 
-from memlm.config import DEVICES, MODELS, Config, Settings, TrainConfig, field_types, read_toml
+from memlm.config import DEVICES, RunConfig, Settings, field_types, read_toml
+from memlm.config_qa import QAConfig
 from memlm.errors import MemlmError
 from memlm.recipes import DEFAULT_RECIPE, RECIPES, recipe
+from memlm.recipes_qa import DEFAULT_QA_RECIPE, QA_RECIPES, qa_recipe
 
 Command = Callable[..., Any]
+AnyConfig = RunConfig[Any, Any]
+DATASETS_OF_QUESTIONS = ("babi", "stories-qa")
+DEFAULTS = DEFAULT_RECIPE | DEFAULT_QA_RECIPE  # the recipe of each model, unless another is named
 
 
 def settings_options(command: Command) -> Command:
     """Add an option for each setting of the models and of training."""
-    defaults = {name: recipe(DEFAULT_RECIPE[name]) for name in MODELS}
+    defaults = {name: _recipe(of) for name, of in DEFAULTS.items()}
     owners: dict[str, list[tuple[type, str]]] = {}
-    for name, kind in MODELS.items():
-        for setting in kind.names():
-            owners.setdefault(setting, []).append((kind, name))
-    options = [_option(setting, kinds, defaults) for setting, kinds in owners.items()]
-    trained: list[tuple[type, str]] = [(TrainConfig, name) for name, kind in MODELS.items() if kind.sampling]
-    options += [_option(setting, trained, defaults) for setting in TrainConfig.names()]
-    for option in reversed(options):
-        command = option(command)
+    for part in ("model", "train"):
+        for name, config in defaults.items():
+            for setting in config.parts[part].names() if part in config.parts else ():
+                owners.setdefault(setting, []).append((type(config.parts[part]), name))
+    for setting, kinds in reversed(owners.items()):
+        command = _option(setting, kinds, defaults)(command)
     return command
 
 
+def _recipe(name: str) -> AnyConfig:
+    return recipe(name) if name in RECIPES else qa_recipe(name)
+
+
 def _option(
-    setting: str, owners: list[tuple[type, str]], defaults: Mapping[str, Config]
+    setting: str, owners: list[tuple[type, str]], defaults: Mapping[str, AnyConfig]
 ) -> Callable[[Command], Command]:
-    owner = owners[0][0]
+    owner: Any = owners[0][0]
     field = next(f for f in dataclasses.fields(owner) if f.name == setting)
     kind = field_types(owner, setting)[0]
     flag = "--" + setting.replace("_", "-")
@@ -44,12 +51,12 @@ def _option(
     )
 
 
-def _defaults(setting: str, owners: list[tuple[type, str]], defaults: Mapping[str, Config]) -> str:
+def _defaults(setting: str, owners: list[tuple[type, str]], defaults: Mapping[str, AnyConfig]) -> str:
     """The default of each model that has the setting: `0.01; lstm: 0.05`, or `lstm only: 1`."""
     values = {}
     for owner, name in owners:
-        part = defaults[name].train if owner is TrainConfig else defaults[name].model.resolved()
-        values[name] = getattr(part, setting)
+        config = defaults[name].resolved()
+        values[name] = getattr(config.train if isinstance(config.train, owner) else config.model, setting)
     shown = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
     if len(shown) == 1:
         return f"{next(iter(shown))} only: {next(iter(shown.values()))}"
@@ -62,7 +69,7 @@ def plain_options(kind: type[Settings]) -> Callable[[Command], Command]:
     """Options for all settings of a class, with its own defaults."""
 
     def add(command: Command) -> Command:
-        for field in reversed(dataclasses.fields(kind)):  # type: ignore[arg-type]
+        for field in reversed(dataclasses.fields(kind)):
             flag = "--" + field.name.replace("_", "-")
             command = click.option(
                 f"{flag}/--no-{flag[2:]}" if isinstance(field.default, bool) else flag,
@@ -90,33 +97,38 @@ def device_option(command: Command) -> Command:
 
 def resolve(
     *, recipe_name: str | None, config_file: Any, dataset: str | None, model: str | None, options: Mapping[str, Any]
-) -> Config:
+) -> AnyConfig:
     """The settings that a command line asks for: recipe, then config file, then options, the later ones on top."""
     values = read_toml(config_file) if config_file else {}
     table = values.get("model", {})
     in_file = table.get("name") if isinstance(table, dict) else None
     name = model or in_file
-    config = recipe(recipe_name or DEFAULT_RECIPE.get(name or "", "memn2n"))
+    asks = (dataset or values.get("dataset")) in DATASETS_OF_QUESTIONS
+    config = _recipe(recipe_name or DEFAULTS.get(name or "", "pe-ls-rn" if asks else "memn2n"))
     if config_file:
-        config = Config.from_dict(values, base=config, where=str(config_file))
+        config = type(config).from_dict(values, base=config, where=str(config_file))
     if model and model != config.model.name:
         source = f"recipe {recipe_name}" if recipe_name else str(config_file)
         raise MemlmError(f"--model {model} does not fit {source}, which is of {config.model.name}")
     given = {setting: value for setting, value in options.items() if value is not None}
     of_model = {key: value for key, value in given.items() if key in config.model.names()}
-    of_training = {key: value for key, value in given.items() if not config.is_counted and key in TrainConfig.names()}
+    of_training = {key: value for key, value in given.items() if not config.is_counted and key in config.train.names()}
     for key in given:
         if key not in of_model and key not in of_training:
             flag = "--" + key.replace("_", "-")
             raise MemlmError(f"{flag} is not a setting of {config.model.name}; see `memlm train --help`")
-    return dataclasses.replace(
+    config = dataclasses.replace(
         config,
         dataset=config.dataset if dataset is None else dataset,
         model=config.model.replace(of_model),
         train=config.train.replace(of_training),
     )
+    if isinstance(config, QAConfig) != (config.dataset in DATASETS_OF_QUESTIONS):
+        fits = [kind for kind, of in DEFAULTS.items() if (of in QA_RECIPES) != isinstance(config, QAConfig)]
+        raise MemlmError(f"{config.model.name} can't be trained on {config.dataset}: --model {' or '.join(fits)} can")
+    return config
 
 
 def recipe_names() -> click.Choice[str]:
     """The type of --recipe."""
-    return click.Choice(list(RECIPES))
+    return click.Choice([*RECIPES, *QA_RECIPES])

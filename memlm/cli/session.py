@@ -140,7 +140,7 @@ def created_run(
     config: Config, data: dataset.TextDataset, path: Path | None, *, overwrite: bool, **facts: str
 ) -> Iterator[RunFolder]:
     """A run's folder, held; a free one in runs/ if no path is given. `facts` is what settings leave open."""
-    path = path or _free_folder(f"{Path(config.dataset).name}-{config.model.label}")
+    path = path or free_folder(f"{Path(config.dataset).name}-{config.model.label}")
     run = RunFolder(path)
     run.check_room(overwrite=overwrite)
     with run.held():
@@ -190,7 +190,7 @@ def _name(precision: torch.dtype) -> str:
     return str(precision).removeprefix("torch.")
 
 
-def _free_folder(name: str) -> Path:
+def free_folder(name: str) -> Path:
     """runs/name, or runs/name-2, -3, ... if that is taken; made, so that no other process takes it."""
     path, number = Path("runs") / name, 1
     while True:

@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
-from memlm.cli.options import recipe_names, resolve, settings_options
-from memlm.config import MODELS, TrainConfig
+from memlm.cli.options import DEFAULTS, recipe_names, resolve, settings_options
+from memlm.config import TrainConfig
 from memlm.errors import MemlmError
 
 SAFE_ON_RESUME = ["--" + name.replace("_", "-") for name in TrainConfig.safe_names()]
@@ -20,7 +20,9 @@ SAFE_ON_RESUME = ["--" + name.replace("_", "-") for name in TrainConfig.safe_nam
 @click.option(
     "--dataset", help="a name of `memlm data list`, or a folder with train, valid and test.txt  [default: ptb]"
 )
-@click.option("--model", type=click.Choice(list(MODELS)), help="memory network or baseline  [default: memn2n]")
+@click.option(
+    "--model", type=click.Choice(list(DEFAULTS)), help="memory network or baseline  [default: memn2n, memn2n-qa]"
+)
 @click.option(
     "--recipe", "recipe_name", type=recipe_names(), metavar="NAME", help="named settings: see `memlm recipes`"
 )
@@ -50,7 +52,9 @@ def command(
     `memlm train --resume RUN` goes on from there, and after a crash from the last checkpoint. `kill -USR1` saves at
     once.
     """
-    from memlm.cli import counting, session
+    from memlm.cli import counting, qa_session, session
+    from memlm.config_qa import QAConfig
+    from memlm.runlog import RunFolder
 
     if resume is not None:
         given = {key: value for key, value in options.items() if value is not None}
@@ -61,12 +65,17 @@ def command(
         if odd:
             flag = "--" + odd[0].replace("_", "-")
             raise MemlmError(f"{flag} can't be changed on --resume: only {', '.join(SAFE_ON_RESUME)} can")
-        opened: AbstractContextManager[session.Session | counting.CountingSession] = session.resume(resume, given)
+        kind: Any = qa_session if RunFolder.open(resume).answers_questions else session
+        opened: AbstractContextManager[Any] = kind.resume(resume, given)
     else:
         config = resolve(
             recipe_name=recipe_name, config_file=config_file, dataset=dataset, model=model, options=options
         )
-        begin = counting.start if config.is_counted else session.start
+        begin: Any = session.start
+        if isinstance(config, QAConfig):
+            begin = qa_session.start
+        elif config.is_counted:
+            begin = counting.start
         opened = begin(config, run_dir, overwrite=overwrite)
     requests = SignalRequests()
     try:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from memlm.config_qa import AnswererConfig
+from memlm.models.base import StoredModel
 from memlm.models.memory import Hops, Stories
 
 
@@ -30,10 +31,11 @@ class Asked(NamedTuple):
     stories: Tensor  # (R, B, S), rows of `sentences`; any row where the slot is empty
     times: Tensor  # (R, B, S), places counted back from the question, the most recent is 0; below memory_size
     filled: Tensor  # (R, B, S), bool
+    nulls: Tensor  # (R, B, 1), slots of the memory that the story leaves empty
     questions: Tensor  # (R, B, F)
 
 
-class Answerer(nn.Module, ABC):
+class Answerer(StoredModel, ABC):
     """Every parameter has a first dimension R: restarts share a computation, and nothing else."""
 
     restarts: int
@@ -113,7 +115,8 @@ class MemoryAnswerer(Answerer):
             places = torch.stack([asked.stories, asked.times + asked.sentences.shape[-2]], dim=2)
         memories = [Stories(part, places) for part in torch.split(table, D, dim=2)]
         linear = 0 if self.config.relu else D
-        hops = Hops(memories, self.pairs, self.transition, linear, asked.filled, straight)
+        nulls = asked.nulls if self.config.null_memory else None
+        hops = Hops(memories, self.pairs, self.transition, linear, asked.filled, nulls, straight)
         state, attention = hops(u)
         output = self.embeddings[-1] if self.output is None else self.output
         return torch.bmm(state, output.mT), attention

@@ -12,7 +12,18 @@ from memlm.models.head import Head
 State = tuple[Tensor, ...] | None
 
 
-class LanguageModel(nn.Module, ABC):
+class StoredModel(nn.Module):
+    """What a checkpoint needs of a model."""
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All that a checkpoint holds: parameters, those that are shared once, and tables, by name."""
+        return dict(chain(self.named_parameters(), self.named_buffers()))
+
+    def make_room(self, shapes: Mapping[str, Sequence[int]]) -> None:
+        """Before a checkpoint of these shapes is loaded: resize the tensors whose size the training text decides."""
+
+
+class LanguageModel(StoredModel, ABC):
     """Predicts each of L targets from the words before it.
 
     A row of L targets needs the C+L-1 words before and between them; -1 stands for a word before the start
@@ -52,13 +63,6 @@ class LanguageModel(nn.Module, ABC):
     def attention(self, inputs: Tensor) -> Tensor | None:
         """What each hop attends to: (K, B, L, N), or None for a model without a memory."""
         return None
-
-    def tensors(self) -> dict[str, Tensor]:
-        """All that a checkpoint holds: parameters, those that are shared once, and tables, by name."""
-        return dict(chain(self.named_parameters(), self.named_buffers()))
-
-    def make_room(self, shapes: Mapping[str, Sequence[int]]) -> None:
-        """Before a checkpoint of these shapes is loaded: resize the tensors whose size the training text decides."""
 
     @property
     def device(self) -> torch.device:

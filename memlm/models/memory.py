@@ -42,7 +42,8 @@ class Hops(NamedTuple):
 
     u <- H u + o with the transition H, (D, D) or one a row (B, D, D), or u + o without one; then a ReLU on the units
     from `linear` on. `pairs` names the memory that is matched and the one that is read in each hop. Slots that are not
-    `filled` (B, L, N) have no weight. Rows that are `straight` (B, 1, 1) go without the softmax (linear start).
+    `filled` (B, L, N) have no weight; where there are `nulls` (B, L, 1), so many slots of zeros take their share of
+    the softmax: a hop can look at nothing. Rows that are `straight` (B, 1, 1) go without the softmax (linear start).
     """
 
     memories: Sequence[Memory]
@@ -50,6 +51,7 @@ class Hops(NamedTuple):
     transition: Tensor | None
     linear: int
     filled: Tensor | None
+    nulls: Tensor | None = None
     straight: Tensor | None = None
 
     def __call__(self, u: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -61,15 +63,21 @@ class Hops(NamedTuple):
         return state, tuple(attention)
 
 
-def attend(scores: Tensor, filled: Tensor | None, straight: Tensor | None = None) -> Tensor:
+def attend(
+    scores: Tensor, filled: Tensor | None, nulls: Tensor | None = None, straight: Tensor | None = None
+) -> Tensor:
     """Softmax over the slots (last dimension), or the scores themselves where `straight`.
 
     A slot that is not `filled` has weight 0. Where no slot is filled, all weights are 0, so that the memory reads as
-    nothing.
+    nothing. With `nulls` (..., 1) the softmax goes over so many slots more, of score 0, whose weight is left out.
     """
     if straight is not None:
         plain = scores.clone() if filled is None else scores.masked_fill(~filled, 0)
-        return torch.where(straight, plain, attend(scores, filled))
+        return torch.where(straight, plain, attend(scores, filled, nulls))
+    if nulls is not None:
+        if filled is not None:
+            scores.masked_fill_(~filled, -torch.inf)
+        return torch.softmax(torch.cat([scores, nulls.log()], dim=-1), dim=-1)[..., :-1].contiguous()
     if filled is None:
         return torch.softmax(scores, dim=-1)
     lowest = torch.finfo(scores.dtype).min / 2  # finite: a row without a filled slot must not become NaN
@@ -77,7 +85,7 @@ def attend(scores: Tensor, filled: Tensor | None, straight: Tensor | None = None
 
 
 def _attend_backward(grad: Tensor, weights: Tensor, filled: Tensor | None, straight: Tensor | None) -> Tensor:
-    """The gradient of the scores from that of the weights."""
+    """The gradient of the scores from that of the weights, which need not sum to 1."""
     of_softmax = torch._softmax_backward_data(grad, weights, -1, grad.dtype)
     if straight is None:
         return of_softmax
@@ -91,7 +99,7 @@ class _HopStack(torch.autograd.Function):
     def forward(ctx: Any, hops: Hops, u: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         states, weights, arranged = [u], [], []
         for matched, read in hops.pairs:
-            p = attend(hops.memories[matched].match(u), hops.filled, hops.straight)
+            p = attend(hops.memories[matched].match(u), hops.filled, hops.nulls, hops.straight)
             z = u.clone() if hops.transition is None else u @ hops.transition.mT
             band = hops.memories[read].arrange(p)
             hops.memories[read].read(z, p, band)

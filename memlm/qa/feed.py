@@ -60,6 +60,7 @@ class Feed:
             stories=self._tensor(stories),
             times=self._tensor(np.ascontiguousarray(times)),
             filled=self._tensor(filled),
+            nulls=self._tensor((self.memory_size - self.lengths[numbers])[:, :, None].astype(np.float32)),
             questions=self.questions[self._tensor(self.asked[numbers])],
         )
 

@@ -8,8 +8,9 @@ import numpy as np
 from memlm.config_qa import QATrainConfig
 from memlm.data.babi import Question
 from memlm.data.questions import Ids, QuestionSet, encode, vocabulary
-from memlm.data.tasks import load_questions, task_names
+from memlm.data.tasks import load_questions, task_files, task_names
 from memlm.data.vocab import WordList
+from memlm.errors import MemlmError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +24,27 @@ class Tasks:
     train_task_of: Ids
     test_task_of: Ids
 
+    @property
+    def sha256(self) -> dict[str, str]:
+        """Hash of each split's ids."""
+        return {"train": self.train.sha256, "test": self.test.sha256}
 
-def task_numbers(dataset: str, config: QATrainConfig) -> tuple[int, ...]:
-    """The tasks that a run is about."""
-    everything = range(1, len(task_names(dataset)) + 1)
-    return tuple(everything) if config.task == "all" else (int(config.task),)
+
+def task_numbers(dataset: str, config: QATrainConfig) -> tuple[list[int], list[str]]:
+    """The tasks that a run is about, and, where it is about all, why some of them can't be had, a line each."""
+    if config.task != "all":
+        task_files(dataset, int(config.task), config.size)
+        return [int(config.task)], []
+    present, absent = [], []
+    for number in range(1, len(task_names(dataset)) + 1):
+        try:
+            task_files(dataset, number, config.size)
+            present.append(number)
+        except MemlmError as error:
+            absent.append(str(error))
+    if not present:
+        raise MemlmError(absent[0])
+    return present, absent
 
 
 def load(dataset: str, numbers: Sequence[int], *, size: str, memory_size: int, words: WordList | None = None) -> Tasks:

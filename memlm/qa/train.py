@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from memlm.config_qa import QATrainConfig
-from memlm.data.questions import QuestionSet, hold_out
+from memlm.data.questions import Ids, QuestionSet, hold_out
 from memlm.models.answerer import Answerer
 from memlm.optim import MatrixClippedSGD
 from memlm.qa.evaluate import answer_all, judge
@@ -92,11 +93,14 @@ class Progress:
 class Training:
     """Restarts in training: their weights, and everything else that training changes."""
 
-    def __init__(self, model: Answerer, config: QATrainConfig, questions: QuestionSet, device: torch.device) -> None:
+    def __init__(
+        self, model: Answerer, config: QATrainConfig, questions: QuestionSet, task_of: Ids, device: torch.device
+    ) -> None:
         self.model = model.to(device)
         self.config = config
         self.device = device
         self.feed = Feed(questions, model, device=device)
+        self.task_of = task_of  # (questions,)
         held = [hold_out(len(questions), seed=seed, share=config.validation_share) for seed in config.seeds]
         self.train, self.valid = (np.stack(part) for part in zip(*held, strict=True))
         self.optimizer = MatrixClippedSGD(model.parameters(), clip=config.clip)
@@ -144,6 +148,7 @@ class Training:
             "train_error": [100 * share for share in wrong],
             "valid_cost": costs,
             "valid_error": (100 * answers.wrong.mean(axis=1)).tolist(),
+            "tasks": self._valid_errors(answers.wrong),
             "lr": rates,
             "linear": straight,
             "seconds": progress.seconds + time.perf_counter() - began,
@@ -153,6 +158,16 @@ class Training:
         self.sums.zero_()
         return metrics
 
+    def _valid_errors(self, wrong: npt.NDArray[np.bool_]) -> dict[str, list[float]]:
+        """Percent of wrong answers of each task, one figure for each restart that holds out questions of it."""
+        tasks = self.task_of[self.valid]
+        errors = {}
+        for task in sorted(set(self.task_of.tolist())):
+            of_task = tasks == task
+            counts = of_task.sum(axis=1)
+            errors[str(task)] = (100 * (wrong & of_task).sum(axis=1) / np.maximum(counts, 1))[counts > 0].tolist()
+        return errors
+
     @property
     def finished(self) -> bool:
         """Whether all restarts have had their epochs."""
@@ -161,3 +176,8 @@ class Training:
     def state(self) -> dict[str, Any]:
         """The progress as plain values."""
         return asdict(self.progress)
+
+    def take_up(self, state: dict[str, Any], sums: torch.Tensor) -> None:
+        """Go on from a state and its sums."""
+        self.progress = Progress.from_dict(state)
+        self.sums.copy_(sums)

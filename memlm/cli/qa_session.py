@@ -1,0 +1,123 @@
+"""A training session of question answering at the terminal."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from memlm import report
+from memlm.cli.session import free_folder
+from memlm.config_qa import QAConfig
+from memlm.data.tasks import task_names
+from memlm.errors import MemlmError
+from memlm.qa import collection, tasks
+from memlm.qa.train import Training
+from memlm.runlog import RunFolder
+from memlm.train import Requests
+
+
+@dataclasses.dataclass(kw_only=True)
+class QASession:
+    """A run of one task, of all tasks together or of each on its own, ready to train."""
+
+    run: RunFolder
+    config: QAConfig
+
+    def train(self, requests: Requests) -> None:
+        """Train until done or stopped."""
+        numbers, absent = tasks.task_numbers(self.config.dataset, self.config.train)
+        for reason in absent:
+            click.echo(f"left out: {reason}")
+        with Display(self.config) as display:
+            if not collection.go_on(self.run, numbers, display, requests.stop):
+                display.say(f"stopped; nothing is lost. To go on:\n    memlm train --resume {self.run.path}")
+                return
+        summary = collection.read_summary(self.run.path)
+        shown = f"mean error {summary['mean_error']:.1f}%, {summary['failed_tasks']} of {len(summary['tasks'])} failed"
+        click.echo(f"{self.run.path}: {shown}, {report.duration(summary['seconds'])}")
+
+
+@contextmanager
+def start(config: QAConfig, run_dir: Path | None, *, overwrite: bool) -> Iterator[QASession]:
+    """A session of a new run, which no other process trains meanwhile."""
+    config = config.resolved()
+    tasks.task_numbers(config.dataset, config.train)  # what can't be trained is said before a folder is made
+    which = "joint" if config.train.joint else f"task-{config.train.task}"
+    path = run_dir or free_folder(f"{config.dataset}-{which}-{config.train.size}-{config.model.label}")
+    run = RunFolder(path)
+    run.check_room(overwrite=overwrite)
+    with run.held():
+        yield QASession(run=collection.create(path, config, overwrite=overwrite), config=config)
+
+
+@contextmanager
+def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[QASession]:
+    """A session that goes on with a run."""
+    run = RunFolder.open(path)
+    if changes:
+        raise MemlmError(f"--{next(iter(changes))} can't be changed on --resume of a run of question answering")
+    if run.read_json("summary.json"):
+        raise MemlmError(f"{path} has finished: `memlm eval {path}` shows its errors")
+    with run.held():
+        yield QASession(run=run, config=run.qa_config())
+
+
+class Display:
+    """A line for each model that has ended, and a bar of epochs where standard error is a terminal."""
+
+    def __init__(self, config: QAConfig) -> None:
+        self._config = config
+        self._console = Console(stderr=True)
+        self._bar = Progress(
+            TextColumn("{task.fields[what]}"),
+            BarColumn(bar_width=None),
+            MofNCompleteColumn(),
+            TextColumn("train {task.fields[train]:.1f}%  valid {task.fields[valid]:.1f}%"),
+            TimeRemainingColumn(),
+            console=self._console,
+            disable=not self._console.is_terminal,
+            transient=True,
+        )
+        self._epochs = self._bar.add_task("", total=None, visible=False, what="", train=0.0, valid=0.0)
+
+    def __enter__(self) -> "Display":
+        self._bar.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._bar.stop()
+
+    def say(self, line: str) -> None:
+        """A line on standard output."""
+        click.echo(line)
+
+    def begin(self, training: Training, numbers: Sequence[int], run: RunFolder) -> None:
+        """Say what is trained now."""
+        config = self._config
+        names = task_names(config.dataset)
+        self._what = f"task {numbers[0]}: {names[numbers[0] - 1]}" if len(numbers) == 1 else f"{len(numbers)} tasks"
+        if training.progress.step:
+            self.say(f"{self._what}: going on after epoch {training.progress.epoch}")
+        linear = config.train.linear_epochs if config.train.linear_start != "no" else 0
+        total = config.train.epochs + linear
+        self._bar.update(self._epochs, visible=True, total=total, completed=0, what=self._what)
+
+    def epoch(self, metrics: dict[str, Any]) -> None:
+        """Move the bar on."""
+        train, valid = (float(np.mean(metrics[f"{part}_error"])) for part in ("train", "valid"))
+        self._bar.update(self._epochs, completed=metrics["epoch"], train=train, valid=valid)
+
+    def end(self, summary: dict[str, Any]) -> None:
+        """The line of a model that has ended."""
+        best = summary["restarts"][summary["best"]]
+        self.say(
+            f"{self._what:30} test error {summary['mean_error']:5.1f}%  (train {best['train_error']:.1f}%, "
+            f"seed {best['seed']} of {len(summary['restarts'])}; {summary['epochs']} epochs, "
+            f"{report.duration(summary['seconds'])})"
+        )

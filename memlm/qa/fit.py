@@ -1,0 +1,119 @@
+"""A run from its folder to its figures: training until it ends or is stopped, and what is kept and drawn meanwhile.
+
+[C] is the code of Sukhbaatar et al. 2015, https://github.com/facebookarchive/MemNN.
+"""
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from memlm import checkpoint
+from memlm.config_qa import QAConfig
+from memlm.curves import Curves, write_result
+from memlm.errors import MemlmError
+from memlm.qa import runs, tasks
+from memlm.qa.train import Training
+from memlm.runlog import RunFolder
+from memlm.train import choose_device
+
+SAVE_EVERY = 30.0  # seconds between checkpoints: an epoch of a small task takes a tenth of one
+
+
+class Observer(Protocol):
+    """Is told how training goes."""
+
+    def begin(self, training: Training, numbers: Sequence[int], run: RunFolder) -> None:
+        """Before the first epoch of a model for these tasks."""
+
+    def epoch(self, metrics: dict[str, Any]) -> None:
+        """After each epoch: its line of metrics.jsonl."""
+
+    def end(self, summary: dict[str, Any]) -> None:
+        """After the last epoch: the figures."""
+
+
+def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, stop: Callable[[], bool]) -> bool:
+    """Train the model of a run that was made or stopped before; False if `stop` ended it early.
+
+    At the end the best restart is kept and summary.json written. Raises MemlmError if the questions are not those that
+    the run began with.
+    """
+    config = run.qa_config()
+    data = tasks.load(config.dataset, numbers, size=config.train.size, memory_size=config.model.memory_size)
+    if data.train.stories.shape[1] < config.model.memory_size:  # as in [C], no slot that no story of training fills
+        config = dataclasses.replace(config, model=config.model.replace({"memory_size": data.train.stories.shape[1]}))
+    began_with = run.environment().setdefault("data_sha256", data.sha256)
+    if began_with != data.sha256:
+        raise MemlmError(f"the questions of {config.dataset} are not those that {run.path} began with: put those back")
+    run.write_json("env.json", run.environment() | {"data_sha256": data.sha256})
+    run.note_made_with(config, data.words)
+    model = runs.build(config, len(data.words), restarts=config.train.restarts)
+    model.initialise(config.train.seeds)
+    device = choose_device(config.train.device)
+    training = Training(model, config.train, data.train, data.train_task_of, device)
+    if checkpoint.exists(run.last):
+        runs.restore(training, run)
+    observer.begin(training, numbers, run)
+    if not fit(training, run, observer, stop):
+        return False
+    summary = _summary(config, training, numbers) | runs.conclude(training, data, run)
+    figures = {f"test_error_task_{task}": error for task, error in summary["tasks"].items()}
+    write_result(run.path, config, figures | {"mean_error": summary["mean_error"]}, training.progress.step)
+    run.write_json("summary.json", summary)
+    observer.end(summary)
+    return True
+
+
+def _summary(config: QAConfig, training: Training, numbers: Sequence[int]) -> dict[str, Any]:
+    progress = training.progress
+    return {
+        "model": config.model.name,
+        "label": config.model.label,
+        "dataset": config.dataset,
+        "size": config.train.size,
+        "joint": config.train.joint,
+        "parameters": training.model.parameter_count,
+        "epochs": progress.epoch,
+        "steps": progress.step,
+        "seconds": sum(epoch["seconds"] for epoch in progress.history),
+        "linear_epochs": progress.schedule.linear_epochs,
+    }
+
+
+def fit(training: Training, run: RunFolder, observer: Observer, stop: Callable[[], bool]) -> bool:
+    """Train all restarts to their last epoch; False if `stop` ended it early. What was done is saved either way."""
+    progress = training.progress
+    curves = Curves(run.path, step=progress.epoch, epoch=progress.epoch)
+    saved = time.monotonic()
+    try:
+        run.write_metrics(progress.history)
+        while not training.finished:
+            if not training.epoch(stop):
+                break
+            metrics = training.end_epoch()
+            observer.epoch(metrics)
+            curves.add("epoch", points(metrics), progress.epoch)
+            if time.monotonic() - saved > SAVE_EVERY:
+                _keep(training, run)
+                saved = time.monotonic()
+        _keep(training, run)
+        return training.finished
+    finally:
+        curves.close()
+
+
+def _keep(training: Training, run: RunFolder) -> None:
+    runs.save(training, run)
+    run.write_metrics(training.progress.history)
+
+
+def points(metrics: dict[str, Any]) -> dict[str, float]:
+    """The curves' points of an epoch: means over the restarts, errors by task, and the share in the linear start."""
+    names = ("train_cost", "train_error", "valid_cost", "valid_error", "lr", "linear")
+    means = {name: float(np.mean(metrics[name])) for name in names}
+    return means | {
+        f"valid_error_task_{task}": float(np.mean(each)) for task, each in metrics["tasks"].items() if each
+    }
