@@ -13,7 +13,7 @@ from torch import Tensor
 from memlm.data.questions import EMPTY, QuestionSet
 from memlm.models.answerer import Answerer, Asked
 
-WHOLE_TABLE = 1000  # different sentences up to which a step embeds all of them, and not its own alone
+WHOLE_TABLE = 300  # different sentences up to which a step embeds all of them, and not its own alone
 
 Ids = npt.NDArray[np.int64]
 
