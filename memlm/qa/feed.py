@@ -58,7 +58,7 @@ class Feed:
         return Asked(
             sentences=sentences,
             stories=self._tensor(stories),
-            times=self._tensor(np.ascontiguousarray(times)),
+            times=self._tensor(times.copy()),
             filled=self._tensor(filled),
             nulls=self._tensor((self.memory_size - self.lengths[numbers])[:, :, None].astype(np.float32)),
             questions=self.questions[self._tensor(self.asked[numbers])],

@@ -1,0 +1,33 @@
+"""Whether the hops of a model fall on the sentences that an answer follows from."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from memlm.data.questions import QuestionSet
+from memlm.models.answerer import Answerer
+from memlm.qa.evaluate import AT_ONCE
+from memlm.qa.feed import Feed
+
+
+@torch.no_grad()
+def looked_at(model: Answerer, feed: Feed, questions: QuestionSet) -> npt.NDArray[np.bool_]:
+    """Of each question (Q,), whether a supporting sentence has the highest weight at some hop.
+
+    The model is one restart, `feed` that of the questions. Without a memory, no sentence has a weight.
+    """
+    found = np.zeros(len(questions), np.bool_)
+    for at in range(0, len(questions), AT_ONCE):
+        numbers = np.arange(at, min(at + AT_ONCE, len(questions)))
+        _, weights = model(feed(numbers[None]))
+        for hop in weights:
+            highest = hop[0].argmax(dim=1).cpu().numpy()  # slots of the longest story among these, the last ones of S
+            slots = highest + questions.supporting.shape[1] - hop.shape[2]
+            found[numbers] |= questions.supporting[numbers, slots]
+    return found
+
+
+def share_looked_at(model: Answerer, feed: Feed, questions: QuestionSet) -> float | None:
+    """The share of `looked_at` among the questions whose supporting sentences are known; None where none are."""
+    known = questions.supporting.any(axis=1)
+    return float(looked_at(model, feed, questions)[known].mean()) if known.any() else None

@@ -1,0 +1,130 @@
+"""Asking a model: the answer is the forward pass's, and every weight stands beside its own sentence."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from memlm.config_qa import AnswererConfig
+from memlm.data.babi import Question, about, parse
+from memlm.data.questions import QuestionSet, encode, vocabulary
+from memlm.data.vocab import WordList
+from memlm.errors import MemlmError
+from memlm.models.answerer import MemoryAnswerer
+from memlm.qa import picture, support
+from memlm.qa.ask import ask
+from memlm.qa.feed import Feed
+
+CPU = torch.device("cpu")
+PEOPLE, PLACES = ("mary", "john", "anna"), ("kitchen", "garden", "hall")
+
+
+def stories(rng: np.random.Generator, count: int = 12) -> list[Question]:
+    """Questions after one to nine sentences: where somebody is who was told of."""
+    lines = []
+    for _ in range(count):
+        told: dict[str, tuple[str, int]] = {}
+        for number in range(1, int(rng.integers(2, 11))):
+            person = str(rng.choice(PEOPLE))
+            told[person] = (str(rng.choice(PLACES)), number)
+            lines.append(f"{number} {person} went to the {told[person][0]}.")
+        person = str(rng.choice(list(told)))
+        lines.append(f"{number + 1} where is {person}?\t{told[person][0]}\t{told[person][1]}")
+    return parse([line.encode() for line in lines], "made")
+
+
+def answerer(words: WordList, **settings: object) -> MemoryAnswerer:
+    config = AnswererConfig().replace({"units": 8, "memory_size": 6, "init_std": 0.6} | settings)
+    model = MemoryAnswerer(config, len(words), 1)
+    model.initialise([5])
+    return model
+
+
+def test_the_answer_is_the_highest_of_the_distribution(rng: np.random.Generator):
+    asked = stories(rng)
+    words = vocabulary(asked)
+    model = answerer(words)
+    encoded = encode(asked, words, memory_size=6)
+    with torch.no_grad():
+        scores, _ = model(Feed(encoded, model, device=CPU)(np.arange(len(asked))[None]))
+    for q, question in enumerate(asked):
+        answer = ask(model, words, question)
+        expected = scores[0, q].double().softmax(0).numpy()
+        np.testing.assert_allclose(answer.distribution, expected, atol=1e-6)
+        assert answer.answer == words.words[expected.argmax()]
+        assert answer.probability == answer.distribution.max()
+        assert answer.top(3)[0] == (answer.answer, answer.probability)
+        assert [p for _, p in answer.top(3)] == sorted(answer.distribution, reverse=True)[:3]
+        assert answer.expected == question.answer
+
+
+def test_every_sentence_that_is_kept_has_its_weights(rng: np.random.Generator):
+    for question in stories(rng):
+        words = vocabulary([question, *stories(rng)])
+        model = answerer(words)
+        answer = ask(model, words, question)
+        assert answer.attention is not None
+        assert answer.supporting is not None
+        assert answer.attention.shape == (3, len(answer.sentences))
+        assert answer.sentences == [" ".join(said) for said in question.story[-6:]]
+        assert answer.forgotten == max(0, len(question.story) - 6)
+        np.testing.assert_allclose(answer.attention.sum(axis=1), 1, atol=1e-5)
+        kept = {i - answer.forgotten for i in question.supporting if i >= answer.forgotten}
+        assert set(np.flatnonzero(answer.supporting)) == kept
+
+
+def test_a_sentence_that_is_forgotten_changes_nothing(rng: np.random.Generator):
+    asked = stories(rng)
+    words, model = vocabulary(asked), answerer(vocabulary(asked))
+    long = next(question for question in asked if len(question.story) == 9)
+    other = replace(long, story=(("john", "went", "to", "the", "hall"), *long.story[1:]))
+    last = replace(long, story=(*long.story[:-1], ("john", "is", "where")))
+    answers = [ask(model, words, question).distribution for question in (long, other, last)]
+    np.testing.assert_array_equal(answers[0], answers[1])
+    assert not np.array_equal(answers[0], answers[2])
+
+
+def test_an_unknown_word_is_refused_with_its_place(rng: np.random.Generator):
+    words = vocabulary(stories(rng))
+    model = answerer(words)
+    with pytest.raises(MemlmError, match=r"^the question: unknown word 'apple'"):
+        ask(model, words, about([b"mary went to the hall"], "where is the apple", "story.txt"))
+    with pytest.raises(MemlmError, match=r"^story.txt, line 2: unknown word 'apple'"):
+        ask(model, words, about([b"mary went to the hall", b"john went to the apple"], "where is mary", "story.txt"))
+
+
+def by_hand(model: MemoryAnswerer, words: WordList, question: Question) -> bool:
+    """Whether some hop's highest weight is on a supporting sentence, from the printed attention."""
+    answer = ask(model, words, question)
+    assert answer.attention is not None
+    assert answer.supporting is not None
+    return any(answer.supporting[row.argmax()] for row in answer.attention)
+
+
+def test_looking_at_support_is_what_the_attention_shows(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(support, "AT_ONCE", 7)  # several pieces, of which one may hold short stories alone
+    asked = stories(rng, 30)
+    words = vocabulary(asked)
+    model = answerer(words)
+    encoded = encode(asked, words, memory_size=6)
+    feed = Feed(encoded, model, device=CPU)
+    expected = [by_hand(model, words, question) for question in asked]
+    assert 0 < sum(expected) < 30
+    assert support.looked_at(model, feed, encoded).tolist() == expected
+    assert support.share_looked_at(model, feed, encoded) == pytest.approx(np.mean(expected))
+    unknown = QuestionSet(**(vars(encoded) | {"supporting": np.zeros_like(encoded.supporting)}))
+    assert support.share_looked_at(model, feed, unknown) is None
+
+
+def test_a_story_is_drawn(rng: np.random.Generator):
+    asked = stories(rng)
+    words = vocabulary(asked)
+    answer = ask(answerer(words), words, asked[0])
+    figure = picture.story_attended(answer)
+    (ax,) = figure.axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == answer.sentences
+    assert answer.attention is not None
+    np.testing.assert_array_equal(ax.images[0].get_array(), answer.attention.T)
+    with pytest.raises(MemlmError, match="no memory to look at"):
+        picture.story_attended(replace(answer, attention=None))
