@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from memlm.data.babi import Question, about, parse, read_questions
 from memlm.errors import MemlmError
@@ -74,6 +76,29 @@ def test_what_is_not_utf8_or_not_there_is_one_line(tmp_path: Path):
         read_questions(path)
     with pytest.raises(MemlmError, match="no file at"):
         read_questions(tmp_path / "nowhere.txt")
+
+
+WORDS = st.sampled_from(
+    ["1", "2", "3", "9", " ", " ", "\t", "\n", "\n", "a", "b.", "c?", "é", "\r", "\x85", "\0", "1 a.\n"]
+)
+
+
+@given(st.lists(WORDS, max_size=30).map("".join).map(str.encode) | st.binary(max_size=40))
+def test_whatever_is_read_is_questions_or_one_line(data: bytes):
+    questions, refusal = [], ""
+    try:
+        questions = parse(data.splitlines(keepends=True), "noise")
+    except MemlmError as error:
+        refusal = str(error)
+    assert bool(questions) != refusal.startswith("noise")
+    assert "\n" not in refusal
+    for question in questions:
+        assert question.story
+        assert all(question.story)
+        assert question.words
+        assert question.answer
+        assert set(question.supporting) <= set(range(len(question.story)))
+        assert len(question.lines) == len(question.story)
 
 
 def ask(text: str, question: str = "Where is Mary?") -> Question:

@@ -4,9 +4,10 @@
     2 John moved to the hallway.
     3 Where is Mary?<tab>kitchen<tab>1
 
-A line is a statement, or a question with its answer and the numbers of the statements that support it, between
-tabs. The number 1 begins a new story. Words are read as the paper's code reads them: in lower case, without the full
-stop and the question mark. A list answer, `apple,milk`, is one class of its own.
+A line is a statement, or a question with its answer and the numbers of the statements that support it, between tabs.
+The number 1 begins a new story. Words are read as the code of Sukhbaatar et al. 2015 reads them, parseBabiTask.m of
+github.com/facebookarchive/MemNN: in lower case, without the full stop and the question mark. A list answer,
+`apple,milk`, is one class of its own.
 """
 
 from collections.abc import Iterable, Iterator
