@@ -3,6 +3,7 @@
     model = memlm.load("runs/ptb-memn2n-6x100")
     model.perplexity("the company said it will")
     model.next_word("the company said it").top(5)
+    memlm.load_answerer("runs/babi-task-1").ask("Mary went home. John left.", "Where is Mary?")
 
 The public names are resolved when they are first used: importing memlm costs no torch.
 """
@@ -15,10 +16,13 @@ from memlm.errors import MemlmError
 if TYPE_CHECKING:
     from memlm.attention import Attention, AverageAttention
     from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig
+    from memlm.qa.ask import Answer
+    from memlm.qa.trained import TrainedTasks, load_answerer
     from memlm.recipes import recipe
     from memlm.trained import NextWord, TrainedModel, load
 
 __all__ = [
+    "Answer",
     "Attention",
     "AverageAttention",
     "Config",
@@ -29,11 +33,14 @@ __all__ = [
     "NextWord",
     "TrainConfig",
     "TrainedModel",
+    "TrainedTasks",
     "load",
+    "load_answerer",
     "recipe",
 ]
 
 _HOME = {
+    "Answer": "qa.ask",
     "Attention": "attention",
     "AverageAttention": "attention",
     "Config": "config",
@@ -43,7 +50,9 @@ _HOME = {
     "TrainConfig": "config",
     "NextWord": "trained",
     "TrainedModel": "trained",
+    "TrainedTasks": "qa.trained",
     "load": "trained",
+    "load_answerer": "qa.trained",
     "recipe": "recipes",
 }
 

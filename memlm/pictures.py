@@ -95,7 +95,7 @@ def words_attended(words: Sequence[str], weights: Weights, alone: Sequence[bool]
     K, P = weights.shape
     figure = Figure(figsize=(max(6.0, 2.0 + 0.36 * P), 1.9 + 0.32 * K), layout="constrained")
     ax = figure.subplots()
-    image = _heat(ax, np.where(alone, weights, np.nan))
+    image = heat(ax, np.where(alone, weights, np.nan))
     for hop, at in np.argwhere(weights >= FIGURE_FROM):
         weight = weights[hop, at]
         color = ("white" if weight > DARK_FROM else "black") if alone[at] else "gray"
@@ -124,7 +124,7 @@ def text_attended(words: Sequence[str], predicted: Sequence[str], weights: Weigh
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flatten()
     for hop, ax in enumerate(panels[:K]):
-        image = _heat(ax, weights[hop])
+        image = heat(ax, weights[hop])
         ax.set_title(f"hop {hop + 1}", fontsize=9)
         ax.set_yticks(range(T), predicted, fontsize=7, parse_math=False)
         _name_words(ax, words, 7)
@@ -138,7 +138,7 @@ def text_attended(words: Sequence[str], predicted: Sequence[str], weights: Weigh
     return figure
 
 
-def _heat(ax: "Axes", weights: Weights) -> "AxesImage":
+def heat(ax: "Axes", weights: Weights) -> "AxesImage":
     """Weights as colours, by their square root: a hop that spreads them over many words is to be seen too."""
     from matplotlib.colors import PowerNorm
 

@@ -35,6 +35,7 @@ OURS = (
 )
 
 Words = TypeVar("Words", bound=WordList)
+AnyConfig = TypeVar("AnyConfig", Config, QAConfig)
 
 
 class RunFolder:
@@ -124,15 +125,19 @@ class RunFolder:
 
     def config(self) -> Config:
         """The settings the run was made with; with other ones of the model, its weights would score as they please."""
-        path = self.path / "config.toml"
-        config = Config.from_dict(read_toml(path), where=str(path))
-        self._check_made_with("model", config.resolved().to_dict()["model"], f"[model] of {path}")
-        return config
+        if self.answers_questions:
+            raise MemlmError(f"{self.path} is a run of question answering: `memlm ask` and `memlm eval` are for it")
+        return self._settings(Config)
 
     def qa_config(self) -> QAConfig:
         """The settings that a run of question answering was made with."""
+        if not self.answers_questions:
+            raise MemlmError(f"{self.path} is a run of a language model: it answers no questions about stories")
+        return self._settings(QAConfig)
+
+    def _settings(self, kind: type[AnyConfig]) -> AnyConfig:
         path = self.path / "config.toml"
-        config = QAConfig.from_dict(read_toml(path), where=str(path))
+        config = kind.from_dict(read_toml(path), where=str(path))
         self._check_made_with("model", config.resolved().to_dict()["model"], f"[model] of {path}")
         return config
 

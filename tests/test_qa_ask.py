@@ -69,9 +69,25 @@ def test_every_sentence_that_is_kept_has_its_weights(rng: np.random.Generator):
         assert answer.attention.shape == (3, len(answer.sentences))
         assert answer.sentences == [" ".join(said) for said in question.story[-6:]]
         assert answer.forgotten == max(0, len(question.story) - 6)
-        np.testing.assert_allclose(answer.attention.sum(axis=1), 1, atol=1e-5)
         kept = {i - answer.forgotten for i in question.supporting if i >= answer.forgotten}
         assert set(np.flatnonzero(answer.supporting)) == kept
+
+
+def test_what_no_sentence_gets_goes_to_the_empty_slots_of_the_memory(rng: np.random.Generator):
+    asked = stories(rng)
+    words = vocabulary(asked)
+    with_nulls, without = (answerer(words, null_memory=nulls, init_std=0.2) for nulls in (True, False))
+    for question in asked:
+        held = len(question.story)
+        one, other = ask(with_nulls, words, question), ask(without, words, question)
+        assert one.attention is not None
+        assert one.nothing is not None
+        assert other.nothing is not None
+        np.testing.assert_allclose(other.nothing, 0, atol=1e-6)
+        assert (one.nothing > 0.01).all() == (held < 6)
+        # At the first hop the sentences have the same scores either way: only their share is less.
+        assert other.attention is not None
+        np.testing.assert_allclose(one.attention[0] / (1 - one.nothing[0]), other.attention[0], atol=1e-5)
 
 
 def test_a_sentence_that_is_forgotten_changes_nothing(rng: np.random.Generator):
@@ -120,11 +136,16 @@ def test_looking_at_support_is_what_the_attention_shows(rng: np.random.Generator
 def test_a_story_is_drawn(rng: np.random.Generator):
     asked = stories(rng)
     words = vocabulary(asked)
-    answer = ask(answerer(words), words, asked[0])
+    answer = ask(answerer(words, init_std=0.2), words, next(q for q in asked if len(q.story) < 5))
     figure = picture.story_attended(answer)
     (ax,) = figure.axes
-    assert [label.get_text() for label in ax.get_yticklabels()] == answer.sentences
+    assert [label.get_text() for label in ax.get_yticklabels()] == [*answer.sentences, "(no sentence)"]
     assert answer.attention is not None
-    np.testing.assert_array_equal(ax.images[0].get_array(), answer.attention.T)
+    drawn = np.asarray(ax.images[0].get_array())
+    np.testing.assert_array_equal(drawn[:-1], answer.attention.T)
+    np.testing.assert_array_equal(drawn[-1], answer.nothing)
+    assert answer.supporting is not None
+    bold = [label.get_fontweight() == "bold" for label in ax.get_yticklabels()]
+    assert bold == [*answer.supporting, False]
     with pytest.raises(MemlmError, match="no memory to look at"):
         picture.story_attended(replace(answer, attention=None))

@@ -12,7 +12,8 @@ from memlm.errors import MemlmError
 COMMANDS = {
     "data": "list, get, inspect and verify datasets",
     "train": "train a model, or go on with a run",
-    "eval": "perplexity of a trained model on a split",
+    "eval": "perplexity of a trained model on a split, or its errors by task",
+    "ask": "a question about a story, and what each hop looked at",
     "score": "log-probability and rank of each word of a text",
     "generate": "let a model write",
     "compare": "runs side by side, and whether they differ",

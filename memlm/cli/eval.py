@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from memlm import jsontext
+from memlm.cli import answers
 from memlm.cli.options import checkpoint_option, device_option
 from memlm.config import PROTOCOLS
 
@@ -45,16 +46,23 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Perplexity of a trained model on a split of the dataset it was trained on.
+    """Score a trained model on a split of the dataset it was trained on; the score is kept with the run.
 
-    Total nats over total tokens; the score is kept with the run for `memlm compare`, with the nats of each token.
-    What a model wears (--cache, --dynamic, --mix) is tuned on the validation split alone.
+    A language model's is its perplexity: total nats over total tokens, kept with the nats of each token. What a model
+    wears (--cache, --dynamic, --mix) is tuned on the validation split alone. That of question answering is the percent
+    of wrong answers by task, beside the paper's.
     """
     from rich.console import Console
     from rich.progress import Progress
 
     from memlm import evaluations, trained, wearing
+    from memlm.runlog import RunFolder
 
+    if RunFolder.open(run).answers_questions:
+        of_texts = {"cache": cache, "dynamic": dynamic, "mix": mix, "tune-again": tune_again}
+        of_texts["checkpoint"] = checkpoint != "best"
+        answers.evaluate(run, split, protocol, device, of_texts=of_texts, as_json=as_json)
+        return
     model = trained.load(run, checkpoint=checkpoint, device=device)
     if cache or dynamic or mix:
         others = [trained.load(other, device=device) for other in mix]

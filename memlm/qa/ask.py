@@ -37,6 +37,11 @@ class Answer:
     expected: str | None
     forgotten: int  # sentences of the story before those that the memory holds
 
+    @property
+    def nothing(self) -> npt.NDArray[np.float64] | None:
+        """The weight (K,) that each hop gave to no sentence: to slots of the memory that the story leaves empty."""
+        return None if self.attention is None else np.clip(1 - self.attention.sum(axis=1), 0, 1)
+
     def top(self, count: int = 5) -> list[tuple[str, float]]:
         """The likeliest answers with their probabilities, the likeliest first."""
         best = np.argsort(-self.distribution, kind="stable")[:count]

@@ -2,15 +2,17 @@
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from memlm.errors import MemlmError
+from memlm.pictures import DARK_FROM, heat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from memlm.qa.ask import Answer
 
-PALETTE = "Blues"
-DARK_FROM = 0.5  # a weight from here on is written in white
+NOTHING = "(no sentence)"
 WRITTEN_FROM = 0.005  # a smaller one would be 0.00
 PLAIN: dict[str, Any] = {"fontsize": 9, "parse_math": False}
 
@@ -25,22 +27,24 @@ def story_attended(answer: "Answer") -> "Figure":
     weights = answer.attention
     if weights is None:
         raise MemlmError("there is nothing to draw: this model has no memory to look at")
+    names = list(answer.sentences)
+    if answer.nothing is not None and answer.nothing.max() >= WRITTEN_FROM:
+        weights = np.hstack([weights, answer.nothing[:, None]])
+        names.append(NOTHING)
     K, S = weights.shape
-    longest = max(map(len, answer.sentences))
+    longest = max(map(len, names))
     figure = Figure(figsize=(1.6 + 0.075 * longest + 0.7 * K, 1.1 + 0.24 * S), layout="constrained")
     ax = figure.subplots()
-    ax.imshow(weights.T, aspect="auto", cmap=PALETTE, vmin=0, vmax=1)
-    for k in range(K):
-        for s in range(S):
-            if weights[k, s] >= WRITTEN_FROM:
-                color = "white" if weights[k, s] >= DARK_FROM else "black"
-                ax.text(k, s, f"{weights[k, s]:.2f}", ha="center", va="center", fontsize=8, color=color)
+    heat(ax, weights.T)
+    for k, s in np.argwhere(weights >= WRITTEN_FROM):
+        color = "white" if weights[k, s] > DARK_FROM else "black"
+        ax.text(k, s, f"{weights[k, s]:.2f}", ha="center", va="center", fontsize=8, color=color)
     ax.set_xticks(range(K), [f"hop {k + 1}" for k in range(K)], fontsize=9)
     ax.xaxis.tick_top()
-    ax.set_yticks(range(S), answer.sentences, **PLAIN)
+    ax.set_yticks(range(S), names, **PLAIN)
     if answer.supporting is not None:
-        for label, supports in zip(ax.get_yticklabels(), answer.supporting, strict=True):
-            label.set_fontweight("bold" if supports else "normal")
+        for slot in np.flatnonzero(answer.supporting):
+            ax.get_yticklabels()[slot].set_fontweight("bold")
     ax.tick_params(length=0)
     figure.suptitle(f"{answer.question}?  {answer.answer} ({answer.probability:.2f})", **PLAIN)
     return figure

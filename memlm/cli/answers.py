@@ -1,0 +1,58 @@
+"""Scores of question answering as a table: measured errors by task, beside the paper's."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from memlm import jsontext
+from memlm.cli import tables
+from memlm.errors import MemlmError
+
+
+def evaluate(
+    run: Path, split: str, protocol: str, device: str, *, of_texts: Mapping[str, object], as_json: bool
+) -> None:
+    """`memlm eval` of a run of question answering; options that are `of_texts` are refused if they are given."""
+    from memlm.qa.trained import load_answerer
+
+    for option, value in of_texts.items():
+        if value:
+            raise MemlmError(f"{run} answers questions: leave out --{option}, which is about language models")
+    model = load_answerer(run, device=device)
+    result = model.evaluate(split, protocol=protocol)
+    if as_json:
+        click.echo(jsontext.dumps(result))
+    else:
+        show(result)
+    model.record(result)
+
+
+def show(result: dict[str, Any]) -> None:
+    """A row a task, and for several of them the mean and how many fail. Errors in percent."""
+    names, paper, support = result["names"], result["paper"], result["support"]
+    columns: dict[str, list[object]] = {
+        "task": [*(f"{task}: {name}" for task, name in names.items()), "mean error", "failed tasks (error > 5%)"],
+        "error %": [*map(_percent, result["tasks"].values()), _percent(result["mean_error"]), result["failed_tasks"]],
+    }
+    if paper:
+        quoted = [None] * len(names) if paper["tasks"] is None else list(paper["tasks"].values())
+        columns[f"paper, {paper['column']}"] = [
+            *map(_percent, [*quoted, paper["mean_error"]]),
+            paper["failed_tasks"],
+        ]
+    if any(share is not None for share in support.values()):
+        columns["support %"] = [*(_percent(share, of=1) for share in support.values()), "", ""]
+    rows = list(zip(*columns.values(), strict=True))
+    together = ", all tasks together" if result["joint"] else ""
+    click.echo(f"{result['label']} on {result['dataset']} {result['split']}, {result['size']} a task{together}")
+    tables.show(list(columns), rows if len(names) > 1 else rows[:1])
+    if result["absent"]:
+        click.echo(f"not in this run: task {', '.join(map(str, result['absent']))}")
+    if "support %" in columns:
+        click.echo("support: questions whose most attended sentence at some hop supports the answer")
+
+
+def _percent(value: float | None, *, of: float = 100) -> str | None:
+    return None if value is None else f"{100 * value / of:.1f}"
