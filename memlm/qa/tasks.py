@@ -48,13 +48,17 @@ def task_numbers(dataset: str, config: QATrainConfig) -> tuple[list[int], list[s
 
 
 def load(dataset: str, numbers: Sequence[int], *, size: str, memory_size: int, words: WordList | None = None) -> Tasks:
-    """The questions of these tasks; without `words`, the vocabulary is that of their training questions."""
+    """The questions of these tasks; without `words`, the vocabulary is that of their training questions.
+
+    A test story has no more sentences than the longest story of training: a model has seen no older ones.
+    """
     found = {number: load_questions(dataset, number, size) for number in numbers}
     joined: dict[str, list[Question]] = {
         split: [question for number in numbers for question in found[number][split]] for split in ("train", "test")
     }
     words = words or vocabulary(joined["train"])
-    train, test = (encode(joined[split], words, memory_size=memory_size) for split in ("train", "test"))
+    train = encode(joined["train"], words, memory_size=memory_size)
+    test = encode(joined["test"], words, memory_size=train.stories.shape[1])
     task_of = {split: np.repeat(numbers, [len(found[n][split]) for n in numbers]) for split in ("train", "test")}
     return Tasks(
         numbers=tuple(numbers),
