@@ -99,7 +99,8 @@ class MemoryAnswerer(Answerer):
 
     def prepare(self, words: Tensor) -> Tensor:
         """Weights of the words in each sentence's sum, (X, V) or, with position encoding, (X, 2V)."""
-        return sentence_weights(words, self.vocabulary_size, position_encoding=self.config.sentences == "pe")
+        weights = sentence_weights(words, self.vocabulary_size, position_encoding=self.config.sentences == "pe")
+        return weights.to(self.embeddings[0].dtype)
 
     def forward(self, asked: Asked, straight: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
         """Scores (R, B, V), and each hop's weights (R, B, S)."""
@@ -126,7 +127,7 @@ class MemoryAnswerer(Answerer):
         if self.config.sentences == "bow":
             return embedding
         D = self.config.units
-        rise = torch.arange(1, D + 1, device=embedding.device) / D
+        rise = torch.arange(1, D + 1, device=embedding.device, dtype=embedding.dtype) / D  # k/d, k = 1 ... d
         return torch.cat([embedding, embedding * -rise.repeat(embedding.shape[2] // D)], dim=1)
 
 
@@ -136,16 +137,16 @@ def _product(sentences: Tensor, weighed: Tensor) -> Tensor:
 
 
 def sentence_weights(words: Tensor, vocabulary_size: int, *, position_encoding: bool) -> Tensor:
-    """How much each word counts in sentences (X, W): (X, V), or (X, 2V) with position encoding.
+    """How much each word counts in sentences (X, W): (X, V), or (X, 2V) with position encoding, in float64.
 
     Word j of a sentence of J counts l_kj = (1 - j/J) - (k/d)(1 - 2j/J) in unit k [P]: the sum over its words is
     weights[:, :V] @ A - (k/d) * (weights[:, V:] @ A). In a bag of words each counts 1.
     """
-    there = (words >= 0).to(torch.get_default_dtype())
+    there = (words >= 0).double()
     hot = one_hot(words.clamp_min(0), vocabulary_size) * there.unsqueeze(2)  # (X, W, V)
     if not position_encoding:
         return hot.sum(1)
-    j = torch.arange(1, words.shape[1] + 1)
+    j = torch.arange(1, words.shape[1] + 1, device=words.device)
     place = j / there.sum(1, keepdim=True).clamp_min(1)  # (X, W), j/J
     parts = [(weight.unsqueeze(2) * hot).sum(1) for weight in (1 - place, 1 - 2 * place)]
     return torch.cat(parts, dim=1)

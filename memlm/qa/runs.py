@@ -17,6 +17,7 @@ from memlm.config_qa import AnswererConfig, QAConfig
 from memlm.data.vocab import WordList
 from memlm.errors import MemlmError
 from memlm.models.answerer import Answerer, MemoryAnswerer
+from memlm.models.reader import LSTMAnswerer
 from memlm.qa.evaluate import answer_all
 from memlm.qa.feed import Feed
 from memlm.qa.tasks import Tasks
@@ -27,8 +28,9 @@ from memlm.table1 import FAILED_ABOVE
 
 def build(config: QAConfig, vocabulary_size: int, *, restarts: int) -> Answerer:
     """A model of so many restarts, its parameters not yet drawn."""
-    assert isinstance(config.model, AnswererConfig)
-    return MemoryAnswerer(config.model, vocabulary_size, restarts)
+    if isinstance(config.model, AnswererConfig):
+        return MemoryAnswerer(config.model, vocabulary_size, restarts)
+    return LSTMAnswerer(config.model, vocabulary_size, restarts)
 
 
 @dataclass(frozen=True, kw_only=True)
