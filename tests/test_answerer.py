@@ -142,29 +142,29 @@ def test_what_lies_in_an_empty_slot_does_not_matter(linear_start: bool, question
     assert not torch.allclose(unmasked, scores)  # so that this test can fail
 
 
-def test_gradients_agree_with_finite_differences(questions: QuestionSet, generator: torch.Generator):
-    for tying in ("adjacent", "layerwise"):
-        model = make(tying=tying)
-        asked = Feed(questions, model, device=torch.device("cpu"))(np.array([[0, 4, 2]] * R))
-        straight = torch.tensor([True, False, False])[:, None, None]
-        weigh = torch.randn(R, 3, V, generator=generator, dtype=torch.float64)
+@pytest.mark.parametrize("tying", ["adjacent", "layerwise"])
+def test_gradients_agree_with_finite_differences(tying: str, questions: QuestionSet, generator: torch.Generator):
+    model = make(tying=tying)
+    asked = Feed(questions, model, device=torch.device("cpu"))(np.array([[0, 4, 2]] * R))
+    straight = torch.tensor([True, False, False])[:, None, None]
+    weigh = torch.randn(R, 3, V, generator=generator, dtype=torch.float64)
 
-        def objective() -> torch.Tensor:
-            scores: torch.Tensor = model(asked, straight)[0]  # noqa: B023
-            return (scores.log_softmax(-1) * weigh).sum()
+    def objective() -> torch.Tensor:
+        scores: torch.Tensor = model(asked, straight)[0]
+        return (scores.log_softmax(-1) * weigh).sum()
 
-        objective().backward()
-        for name, parameter in model.named_parameters():
-            assert parameter.grad is not None
-            for _ in range(4):
-                at = tuple(int(torch.randint(size, (), generator=generator)) for size in parameter.shape)
-                there, values = parameter.data[at].item(), []
-                for step in (1e-6, -1e-6):
-                    parameter.data[at] = there + step
-                    values.append(objective().item())
-                parameter.data[at] = there
-                slope = (values[0] - values[1]) / 2e-6
-                assert parameter.grad[at].item() == pytest.approx(slope, abs=1e-6, rel=1e-5), name
+    objective().backward()
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None
+        for _ in range(4):
+            at = tuple(int(torch.randint(size, (), generator=generator)) for size in parameter.shape)
+            there, values = parameter.data[at].item(), []
+            for step in (1e-6, -1e-6):
+                parameter.data[at] = there + step
+                values.append(objective().item())
+            parameter.data[at] = there
+            slope = (values[0] - values[1]) / 2e-6
+            assert parameter.grad[at].item() == pytest.approx(slope, abs=1e-6, rel=1e-5), name
 
 
 def test_a_restart_of_many_is_the_one_that_its_seed_gives():

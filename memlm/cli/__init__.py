@@ -17,6 +17,7 @@ COMMANDS = {
     "score": "log-probability and rank of each word of a text",
     "generate": "let a model write",
     "compare": "runs side by side, and whether they differ",
+    "reproduce": "measure a table of the paper again",
     "attend": "which past words each hop of a memory network looks at",
     "export": "a model in another toolkit's format",
     "recipes": "list the named settings",

@@ -71,8 +71,8 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[QASession]:
 class Display:
     """A line for each model that has ended, and a bar of epochs where standard error is a terminal."""
 
-    def __init__(self, config: QAConfig) -> None:
-        self._config = config
+    def __init__(self, config: QAConfig, *, to_stderr: bool = False) -> None:
+        self._config, self._to_stderr = config, to_stderr
         self._console = Console(stderr=True)
         self._bar = Progress(
             TextColumn("{task.fields[what]}"),
@@ -94,8 +94,8 @@ class Display:
         self._bar.stop()
 
     def say(self, line: str) -> None:
-        """A line on standard output."""
-        click.echo(line)
+        """A line on standard output, or on standard error."""
+        click.echo(line, err=self._to_stderr)
 
     def begin(self, training: Training, numbers: Sequence[int], run: RunFolder) -> None:
         """Say what is trained now."""
