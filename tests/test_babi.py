@@ -110,6 +110,7 @@ def ask(text: str, question: str = "Where is Mary?") -> Question:
     [
         "Mary went home.\nJohn left.\n",
         "\nmary went home\n\n  John left.  \n\n",
+        "Mary went home.  John left.",
         "1 Mary went home.\n2 John left.",
         "1 Mary went home.\n2 Who left?\tnobody\t1\n3 John left.\n",
     ],
@@ -118,10 +119,9 @@ def test_a_story_may_have_numbers_or_none(text: str):
     question = ask(text)
     assert question.story == (("mary", "went", "home"), ("john", "left"))
     assert (question.words, question.answer, question.supporting) == (("where", "is", "mary"), "", ())
-    assert [text.splitlines()[line - 1].split()[-1] for line in question.lines] in (
-        ["home.", "left."],
-        ["home", "left."],
-    )
+    first, second = (text.splitlines()[line - 1] for line in question.lines)
+    assert "home" in first
+    assert "left" in second
 
 
 def test_a_question_that_the_story_asks_brings_its_answer_and_the_story_before_it():

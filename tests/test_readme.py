@@ -12,12 +12,19 @@ import memlm as package
 from tests.conftest import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
+QUICK_QA = ["--restarts", "2", "--epochs", "1", "--linear-epochs", "1"]
 QUICK = ("--max-steps", "3", "--memory-size", "8", "--units", "6")
 
 
-def blocks() -> list[str]:
-    """The lines of the indented blocks, without their comments."""
-    return [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("    ")]
+def section(title: str) -> str:
+    """The text under a heading."""
+    return README.split(f"\n## {title}\n")[1].split("\n## ")[0]
+
+
+def commands(title: str) -> list[str]:
+    """The commands of a section's indented blocks, without their comments."""
+    lines = [line.split("#")[0].strip() for line in section(title).splitlines() if line.startswith("    ")]
+    return [line for line in lines if line.startswith("memlm ")]
 
 
 def test_the_commands_run_in_their_order(
@@ -25,15 +32,31 @@ def test_the_commands_run_in_their_order(
 ):
     corpus.rename(tmp_path / "ptb")  # what the README calls ptb is a folder of this name here
     monkeypatch.setattr("memlm.data.dataset.CATALOG", {})
-    commands = [line for line in blocks() if line.startswith("memlm ")]
-    assert [line.split()[1] for line in commands] == ["train", "train", "eval", "compare", "attend", "attend"]
-    for line in commands:
+    lines = commands("Use") + commands("What the memory attends to")
+    assert [line.split()[1] for line in lines] == ["train", "train", "eval", "compare", "attend", "attend"]
+    for line in lines:
         words = shlex.split(line)[1:]
         if words[0] == "train":
             words += QUICK if "lstm" not in words else ("--max-steps", "3")
         words = [word.replace("memn2n-6x100", "memn2n-6x8") for word in words]
         result = memlm(*words)
         assert result.exit_code == 0, (line, result.output)
+
+
+def test_the_commands_of_question_answering_run_in_their_order(memlm: Callable[..., Result], real_data: Path):
+    Path("story.txt").write_text("Mary went to the kitchen.\nJohn moved to the garden.\n")
+    lines = commands("Question answering")
+    assert [line.split()[1] for line in lines] == ["data", "train", "eval", "ask"]
+    for line in lines:
+        words = shlex.split(line)[1:]
+        words += {"data": ["--from", str(real_data / "babi")], "train": QUICK_QA}.get(words[0], [])
+        result = memlm(*words)
+        assert result.exit_code == 0, (line, result.output)
+    assert "prediction" in result.output
+    scope: dict[str, object] = {"memlm": package}
+    exec(section("Question answering").split("```python")[1].split("```")[0], scope)
+    assert isinstance(scope["answer"], package.Answer)
+    assert len(scope["answer"].sentences) == 2
 
 
 def test_the_targets_of_make_exist():
@@ -46,7 +69,7 @@ def test_what_it_names_is_there(memlm: Callable[..., Result]):
     recipes = memlm("recipes").output
     for name in re.findall(r"--recipe ([\w-]+)", README):
         assert name in recipes
-    options = "".join(memlm(verb, "--help").output for verb in ("train", "eval", "attend"))
+    options = "".join(memlm(verb, "--help").output for verb in ("train", "eval", "ask", "attend"))
     for option in re.findall(r"`(--[a-z-]+)", README):
         assert option in options, option
     tree = README.split("## What is where")[1].split("A run folder")[0]
@@ -65,7 +88,7 @@ def test_its_pictures_are_there_and_small():
 def test_the_python_lines_run(memlm: Callable[..., Result], corpus: Path):
     run = Path("runs/ptb-memn2n-6x100")
     assert memlm("train", "--dataset", corpus, *QUICK, "--run-dir", run).exit_code == 0
-    code = README.split("```python")[1].split("```")[0]
+    code = section("Use").split("```python")[1].split("```")[0]
     scope: dict[str, object] = {}
     exec(code, scope)
     assert isinstance(scope["after"], package.NextWord)

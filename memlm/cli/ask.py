@@ -22,7 +22,7 @@ LIKELIEST = 5  # answers that --json gives
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("question")
 @click.option(
-    "--story", type=click.Path(path_type=Path), metavar="FILE", help="a sentence a line  [default: standard input]"
+    "--story", type=click.Path(path_type=Path), metavar="FILE", help="its sentences  [default: standard input]"
 )
 @click.option(
     "--task", type=click.IntRange(1), help="whose model answers, in a run of several  [default: the only one]"

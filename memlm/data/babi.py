@@ -10,6 +10,7 @@ github.com/facebookarchive/MemNN: in lower case, without the full stop and the q
 `apple,milk`, is one class of its own.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -100,18 +101,20 @@ def parse(lines: Iterable[bytes], source: str) -> list[Question]:
 
 
 def about(lines: Iterable[bytes], question: str, source: str) -> Question:
-    """A question about one story: a sentence a line, all with bAbI's numbers or none; blank lines count nothing.
+    """A question about one story, told in sentences or in lines with bAbI's numbers; blank lines count nothing.
 
-    A numbered story may hold questions of its own. If this one is among them, the last time it is asked gives the
-    story before it, the answer and the supporting sentences; otherwise the answer is empty, the line 0. Raises
-    MemlmError, naming the line, for what is not a story, and for more than one.
+    A line without a number may hold several sentences, each with its full stop. A numbered story may hold questions of
+    its own: if this one is among them, the last time it is asked gives the story before it, the answer and the
+    supporting sentences; otherwise the answer is empty, the line 0. Raises MemlmError, naming the line, for what is
+    not a story, and for more than one.
     """
     asked = sentence(question)
     if not asked:
         raise MemlmError("the question is empty")
     there = [(place, raw) for place, raw in enumerate(lines, 1) if raw.strip()]
     if not all(raw.split()[0].isdigit() for _, raw in there):
-        there = [(place, b"%d %s" % (number, raw)) for number, (place, raw) in enumerate(there, 1)]
+        said = [(place, part) for place, raw in there for part in re.split(rb"(?<=\.)\s+", raw.strip())]
+        there = [(place, b"%d %s" % (number, part)) for number, (place, part) in enumerate(said, 1)]
     found, line, story = None, None, _Story()
     for place, line, story in _told(there, source):
         if line.number == 1 and place != there[0][0]:

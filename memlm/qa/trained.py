@@ -38,7 +38,7 @@ class TrainedTasks:
     models: Mapping[int, TrainedAnswerer]
 
     def ask(self, story: str | Sequence[str], question: str, *, task: int | None = None) -> Answer:
-        """The answer to a question about a story, a text of a sentence a line or a list of sentences.
+        """The answer to a question about a story, a text or a list of sentences.
 
         `task` says whose model answers, in a run of several. Raises MemlmError, naming the line, for a word that the
         model does not know.
