@@ -127,7 +127,9 @@ def test_looking_at_support_is_what_the_attention_shows(rng: np.random.Generator
     feed = Feed(encoded, model, device=CPU)
     expected = [by_hand(model, words, question) for question in asked]
     assert 0 < sum(expected) < 30
-    assert support.looked_at(model, feed, encoded).tolist() == expected
+    found = support.looked_at(model, feed, encoded)
+    assert found is not None
+    assert found.tolist() == expected
     assert support.share_looked_at(model, feed, encoded) == pytest.approx(np.mean(expected))
     unknown = QuestionSet(**(vars(encoded) | {"supporting": np.zeros_like(encoded.supporting)}))
     assert support.share_looked_at(model, feed, unknown) is None

@@ -220,3 +220,41 @@ def test_eval_prints_the_paper_beside_and_keeps_the_score(memlm: Callable[..., R
     assert kept["tasks"] == result["tasks"]
     refused = memlm("eval", run, "--checkpoint", "last")
     assert (refused.exit_code, "leave out --checkpoint" in refused.output) == (2, True)
+
+
+def test_compare_sets_runs_side_by_side(memlm: Callable[..., Result], tmp_path: Path):
+    alone = ended(tmp_path / "alone", qa_recipe("pe"), [1, 2, 3])
+    joint = ended(tmp_path / "joint", qa_recipe("pe-ls-rn-joint"), [1, 2, 3])
+    results = [load_answerer(run).evaluate() for run in (alone, joint)]
+    shown = memlm("compare", alone, joint)
+    assert shown.exit_code == 0, shown.output
+    lines = [line.split() for line in shown.output.splitlines()]
+    assert ["mean", "error", *(f"{result['mean_error']:.1f}" for result in results)] in lines
+    assert ["2:", "2", "supporting", "facts", *(f"{result['tasks']['2']:.1f}" for result in results)] in lines
+    rows = json.loads(memlm("compare", alone, joint, "--json").output)
+    assert [row["tasks"] for row in rows] == [result["tasks"] for result in results]
+
+
+def test_compare_refuses_runs_of_other_questions(memlm: Callable[..., Result], tmp_path: Path, corpus: Path):
+    one = one_task(tmp_path / "one")
+    refused = memlm("compare", one, ended(tmp_path / "two", qa_recipe("pe"), [1, 2]))
+    assert (refused.exit_code, "the tasks or their questions differ" in refused.output) == (2, True)
+    assert memlm("train", "--dataset", corpus, "--max-steps", 1, "--units", 4, "--run-dir", "lm").exit_code == 0
+    refused = memlm("compare", one, one, "--plot", "a.svg")
+    assert (refused.exit_code, "leave out --plot" in refused.output) == (2, True)
+    refused = memlm("compare", one, "lm")
+    assert (refused.exit_code, "lm is a run of a language model" in refused.output) == (2, True)
+
+
+def test_the_baseline_without_a_memory_answers_too(memlm: Callable[..., Result], tmp_path: Path):
+    config = qa_recipe("lstm")
+    run = ended(tmp_path / "run", dataclasses.replace(config, train=config.train.replace({"task": "2"})), [2])
+    result = load_answerer(run).evaluate()
+    assert result["support"] == {"2": None}
+    assert result["paper"]["tasks"] == {"2": 80.0}
+    assert "support %" not in memlm("eval", run).output
+    (tmp_path / "story.txt").write_text(STORY)
+    shown = memlm("ask", run, "Where is Mary?", "--story", tmp_path / "story.txt")
+    assert (shown.exit_code, "hop" in shown.output, "mary went to the hall" in shown.output) == (0, False, True)
+    refused = memlm("ask", run, "Where is Mary?", "--story", tmp_path / "story.txt", "--plot", "a.svg")
+    assert (refused.exit_code, "this model has no memory to look at" in refused.output) == (2, True)

@@ -1,6 +1,6 @@
 """Scores of question answering as a table: measured errors by task, beside the paper's."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,30 @@ def show(result: dict[str, Any]) -> None:
         click.echo(f"not in this run: task {', '.join(map(str, result['absent']))}")
     if "support %" in columns:
         click.echo("support: questions whose most attended sentence at some hop supports the answer")
+
+
+def compare(runs: Sequence[Path], plot: Path | None, *, as_json: bool) -> None:
+    """`memlm compare` of runs of question answering."""
+    from memlm.qa import comparison
+
+    if plot is not None:
+        raise MemlmError("there is no picture of runs that answer questions: leave out --plot")
+    results = comparison.compare(runs)
+    if as_json:
+        click.echo(jsontext.dumps(results, indent=1))
+    else:
+        show_together(results)
+
+
+def show_together(results: Sequence[dict[str, Any]]) -> None:
+    """Tasks down, runs across, as in Table 1: errors in percent."""
+    names = results[0]["names"]
+    labels = [*(f"{task}: {name}" for task, name in names.items()), "mean error", "failed tasks (error > 5%)"]
+    columns = [
+        [*map(_percent, [*result["tasks"].values(), result["mean_error"]]), str(result["failed_tasks"])]
+        for result in results
+    ]
+    tables.show(("error %", *(result["run"] for result in results)), list(zip(labels, *columns, strict=True)))
 
 
 def _percent(value: float | None, *, of: float = 100) -> str | None:

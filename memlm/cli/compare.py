@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memlm import jsontext
-from memlm.cli import tables
+from memlm.cli import answers, tables
 from memlm.cli.plots import plot_options
 from memlm.config import PROTOCOLS
 
@@ -25,10 +25,14 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
 
     A difference is told by a paired bootstrap over blocks of tokens. It speaks of these trained models: the same
     settings with another seed make another model. Refused if dataset, tokenizer, vocabulary or protocol differ: such
-    perplexities do not compare.
+    perplexities do not compare. Runs of question answering stand beside one another by their errors in each task.
     """
     from memlm import pictures, report
+    from memlm.runlog import RunFolder
 
+    if any(RunFolder.open(run).answers_questions for run in runs):
+        answers.compare(runs, plot, as_json=as_json)
+        return
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)
     rows = report.compare(runs, protocol=protocol)

@@ -50,7 +50,7 @@ class QuestionSet:
 
     @property
     def sha256(self) -> str:
-        """Hash of the ids and their shapes: two scores can be compared only if it is the same."""
+        """Hash of the ids and their shapes."""
         digest = hashlib.sha256()
         for field in fields(self):
             array = getattr(self, field.name)
@@ -110,6 +110,14 @@ def refuse_unknown(said: Sentence, words: WordList, where: str) -> None:
     for word in said:
         if word not in words:
             raise MemlmError(f"{where}: unknown word {word!r}: it is not among the {len(words)} words of training")
+
+
+def data_sha256(questions: Iterable[Question]) -> str:
+    """Hash of what is asked and answered: two scores can be compared only if it is the same."""
+    digest = hashlib.sha256()
+    for question in questions:
+        digest.update(repr((question.story, question.words, question.answer)).encode())
+    return digest.hexdigest()
 
 
 def hold_out(count: int, *, seed: int, share: float = VALIDATION_SHARE) -> tuple[Ids, Ids]:

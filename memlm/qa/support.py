@@ -11,15 +11,17 @@ from memlm.qa.feed import Feed
 
 
 @torch.no_grad()
-def looked_at(model: Answerer, feed: Feed, questions: QuestionSet) -> npt.NDArray[np.bool_]:
+def looked_at(model: Answerer, feed: Feed, questions: QuestionSet) -> npt.NDArray[np.bool_] | None:
     """Of each question (Q,), whether a supporting sentence has the highest weight at some hop.
 
-    The model is one restart, `feed` that of the questions. Without a memory, no sentence has a weight.
+    The model is one restart, `feed` that of the questions. None for a model without a memory.
     """
     found = np.zeros(len(questions), np.bool_)
     for at in range(0, len(questions), AT_ONCE):
         numbers = np.arange(at, min(at + AT_ONCE, len(questions)))
         _, weights = model(feed(numbers[None]))
+        if not weights:
+            return None
         for hop in weights:
             highest = hop[0].argmax(dim=1).cpu().numpy()  # slots of the longest story among these, the last ones of S
             slots = highest + questions.supporting.shape[1] - hop.shape[2]
@@ -28,6 +30,7 @@ def looked_at(model: Answerer, feed: Feed, questions: QuestionSet) -> npt.NDArra
 
 
 def share_looked_at(model: Answerer, feed: Feed, questions: QuestionSet) -> float | None:
-    """The share of `looked_at` among the questions whose supporting sentences are known; None where none are."""
+    """The share of `looked_at` among the questions whose supporting sentences are known; None where there is none."""
     known = questions.supporting.any(axis=1)
-    return float(looked_at(model, feed, questions)[known].mean()) if known.any() else None
+    found = looked_at(model, feed, questions)
+    return None if found is None or not known.any() else float(found[known].mean())
