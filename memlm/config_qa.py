@@ -90,7 +90,9 @@ class QATrainConfig(Settings):
     )
     linear_lr: float = setting(0.005, "learning rate of a linear start", above=0)
     validation_share: float = setting(0.1, "share of the training questions that is held out", above=0, below=1)
-    seed: int = setting(1, "seed of the first restart: its weights, held-out questions, order and noise", low=0)
+    seed: int = setting(
+        1, "seed of the first restart: its weights, held-out questions, order and noise", low=0, below=2**62
+    )
     device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=DEVICES)
 
     def __post_init__(self) -> None:

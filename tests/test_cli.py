@@ -196,6 +196,11 @@ def test_settings_from_recipe_file_and_options_in_this_order(memlm: Memlm, corpu
         (["--hops", 0], "hops is 0; it must be at least 1"),
         (["--dataset", "pbt"], "unknown dataset 'pbt': did you mean 'ptb'?"),
         (["--dataset", "text8"], "text8 can't be trained on as it is"),
+        (
+            ["--dataset", "babi", "--model", "memn2n"],
+            "memn2n can't be trained on babi: --model memn2n-qa or lstm-qa can",
+        ),
+        (["--dataset", "ptb", "--recipe", "bow"], "memn2n-qa can't be trained on ptb: --model memn2n or lstm can"),
         (["--memory-size", 600], "memory_size is 600, but the training split"),
         (["--model", "lstm", "--hops", 2], "--hops is not a setting of lstm"),
         (["--recipe", "lstm-100", "--model", "memn2n"], "--model memn2n does not fit recipe lstm-100"),

@@ -23,11 +23,11 @@ from memlm.models.memory import Hops, Stories
 class Asked(NamedTuple):
     """Questions and the stories before them, for every restart; an `empty` slot holds no sentence.
 
-    `sentences` are the different sentences of the stories, one table for all restarts or one each; both they and the
-    `questions` are as the model prepares them.
+    `sentences` are the different sentences of the stories, padded with any where a restart has fewer; both they and
+    the `questions` are as the model prepares them.
     """
 
-    sentences: Tensor  # (P, F) or (R, P, F)
+    sentences: Tensor  # (R, P, F)
     stories: Tensor  # (R, B, S), rows of `sentences`; any row where the slot is empty
     times: Tensor  # (R, B, S), places counted back from the question, the most recent is 0; below memory_size
     filled: Tensor  # (R, B, S), bool
@@ -109,11 +109,11 @@ class MemoryAnswerer(Answerer):
         weighed = self._by_place(stack)
         asks = torch.split(weighed, D, dim=2)[0] if self.question is None else self._by_place(self.question)
         u = asked.questions @ asks  # (R, B, D)
-        table = _product(asked.sentences, weighed)  # (R, P, tables * D)
+        table = torch.bmm(asked.sentences, weighed)  # (R, P, tables * D)
         places = asked.stories.unsqueeze(2)
         if self.times:
             table = torch.cat([table, torch.cat([*self.times], dim=2)], dim=1)
-            places = torch.stack([asked.stories, asked.times + asked.sentences.shape[-2]], dim=2)
+            places = torch.stack([asked.stories, asked.times + asked.sentences.shape[1]], dim=2)
         memories = [Stories(part, places) for part in torch.split(table, D, dim=2)]
         linear = 0 if self.config.relu else D
         nulls = asked.nulls if self.config.null_memory else None
@@ -129,11 +129,6 @@ class MemoryAnswerer(Answerer):
         D = self.config.units
         rise = torch.arange(1, D + 1, device=embedding.device, dtype=embedding.dtype) / D  # k/d, k = 1 ... d
         return torch.cat([embedding, embedding * -rise.repeat(embedding.shape[2] // D)], dim=1)
-
-
-def _product(sentences: Tensor, weighed: Tensor) -> Tensor:
-    """(R, P, X) = sentences (P, F) or (R, P, F) times (R, F, X)."""
-    return torch.bmm(sentences.expand(len(weighed), -1, -1), weighed)
 
 
 def sentence_weights(words: Tensor, vocabulary_size: int, *, position_encoding: bool) -> Tensor:

@@ -53,8 +53,7 @@ def words_in_order(asked: Asked) -> tuple[Tensor, Tensor]:
     `sentences` and `questions` are ids, padded with -1.
     """
     own = torch.arange(len(asked.stories), device=asked.stories.device)[:, None, None]
-    told = asked.sentences[asked.stories] if asked.sentences.dim() == 2 else asked.sentences[own, asked.stories]
-    told = told.masked_fill(~asked.filled.unsqueeze(3), -1)  # (R, B, S, W)
+    told = asked.sentences[own, asked.stories].masked_fill(~asked.filled.unsqueeze(3), -1)  # (R, B, S, W)
     ids = torch.cat([told.flatten(2), asked.questions], dim=2)
     lengths = (ids >= 0).sum(2)
     order = (ids < 0).to(torch.uint8).argsort(dim=2, stable=True)

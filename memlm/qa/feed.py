@@ -13,8 +13,6 @@ from torch import Tensor
 from memlm.data.questions import EMPTY, QuestionSet
 from memlm.models.answerer import Answerer, Asked
 
-WHOLE_TABLE = 300  # different sentences up to which a step embeds all of them, and not its own alone
-
 Ids = npt.NDArray[np.int64]
 
 
@@ -50,13 +48,9 @@ class Feed:
         times = np.broadcast_to(np.arange(stories.shape[2])[::-1], stories.shape)
         if blanks is not None and places is not None:
             times = add_blanks(times, blanks, places, self.memory_size)
-        stories = np.where(filled, stories, 0)
-        sentences = self.sentences
-        if len(sentences) > WHOLE_TABLE:
-            chosen, stories = different_rows(stories, len(sentences))
-            sentences = sentences[torch.from_numpy(chosen).to(self.device)]
+        chosen, stories = different_rows(np.where(filled, stories, stories[:, :, -1:]), len(self.sentences))
         return Asked(
-            sentences=sentences,
+            sentences=self.sentences[self._tensor(chosen)],
             stories=self._tensor(stories),
             times=self._tensor(times.copy()),
             filled=self._tensor(filled),

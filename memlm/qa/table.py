@@ -35,7 +35,11 @@ def reproduce(path: Path, config: QAConfig, observer: Observer, stop: Callable[[
     """
     if (path / "config.toml").exists():
         run = RunFolder.open(path)
-        if run.qa_config().train != config.train or run.qa_config().model.name != config.model.name:
+        found = run.qa_config()  # whose memory may be smaller, as its stories are
+        if (
+            found.train != config.train
+            or found.model.replace({"memory_size": config.model.memory_size}) != config.model
+        ):
             raise MemlmError(f"{path} holds a run of other settings: choose another --run-dir")
     else:
         run = collection.create(path, config)

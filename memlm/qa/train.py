@@ -30,7 +30,7 @@ class Schedule:
     straight: list[bool]
     linear_epochs: list[int]
     epochs: list[int]
-    lowest_cost: list[float]  # of validation so far, nats a question
+    lowest_cost: list[float | None]  # of validation so far, nats a question
     lowest_epoch: list[int]
 
     @classmethod
@@ -43,7 +43,7 @@ class Schedule:
             straight=straight,
             linear_epochs=list(zeros),
             epochs=list(zeros),
-            lowest_cost=[math.inf] * R,
+            lowest_cost=[None] * R,
             lowest_epoch=list(zeros),
         )
 
@@ -60,7 +60,8 @@ class Schedule:
         for r, cost in enumerate(costs):
             if self.straight[r]:
                 self.linear_epochs[r] += 1
-                if cost < self.lowest_cost[r]:
+                lowest = self.lowest_cost[r]
+                if math.isfinite(cost) and (lowest is None or cost < lowest):
                     self.lowest_cost[r], self.lowest_epoch[r] = cost, self.linear_epochs[r]
                 waited = self.linear_epochs[r] - self.lowest_epoch[r]
                 stopped = config.linear_start == "validation" and waited >= config.linear_patience

@@ -1,0 +1,210 @@
+"""The command line on questions, on the stories' own tasks: train, resume, reproduce."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from memlm.cli import train as train_command
+from memlm.config_qa import AnswererConfig, QAConfig, QATrainConfig
+from memlm.data import tasks as dataset_tasks
+from memlm.data.questions import QuestionSet
+from memlm.qa import table
+from memlm.qa import tasks as qa_tasks
+from memlm.runlog import RunFolder
+
+Memlm = Callable[..., Result]
+QUICK = ("--dataset", "stories-qa", "--restarts", 2, "--epochs", 2, "--linear-epochs", 1, "--device", "cpu")
+
+
+@pytest.fixture(autouse=True)
+def short_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """60 questions of training and 30 of them to test on: a short test split may hold words that training lacks."""
+    load = dataset_tasks.load_questions
+
+    def few(*where: Any) -> dict[str, Any]:
+        asked = load(*where)["train"][:60]
+        return {"train": asked, "test": asked[:30]}
+
+    monkeypatch.setattr(qa_tasks, "load_questions", few)
+    monkeypatch.setitem(dataset_tasks.TASKS, "stories-qa", dataset_tasks.TASKS["stories-qa"][:3])
+
+
+def well(result: Result) -> str:
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def refused(result: Result) -> str:
+    assert result.exit_code == 2
+    assert result.stderr.startswith("Error: ")
+    assert result.stderr.count("\n") == 1
+    return result.stderr
+
+
+def test_a_task_is_trained_and_its_figures_are_kept(memlm: Memlm):
+    output = well(memlm("train", *QUICK, "--task", 1, "--run-dir", "run"))
+    summary = json.loads(Path("run/summary.json").read_text())
+    assert f"test error {summary['mean_error']:5.1f}%" in output
+    assert list(summary["tasks"]) == ["1"]
+    assert [restart["seed"] for restart in summary["restarts"]] == [1, 2]
+    lines = [json.loads(line) for line in Path("run/metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    assert [line["linear"] for line in lines] == [[True, True], [False, False], [False, False]]
+    assert len(lines[0]["train_error"]) == 2
+    assert RunFolder.open(Path("run")).qa_config().train.task == "1"
+    assert list(Path("run").glob("events.*"))
+
+
+def test_all_tasks_are_trained_each_on_its_own_or_together(memlm: Memlm):
+    own = json.loads(_summary(memlm, "own"))
+    together = json.loads(_summary(memlm, "together", "--joint"))
+    assert list(own["tasks"]) == list(together["tasks"]) == [str(n) for n in range(1, 4)]
+    assert own["mean_error"] == pytest.approx(sum(own["tasks"].values()) / 3)
+    assert sorted(path.name for path in Path("own").glob("task-*")) == [f"task-{n}" for n in range(1, 4)]
+    assert not list(Path("together").glob("task-*"))
+    assert "valid_error_task_3" in str(_points(json.loads(Path("together/metrics.jsonl").read_text().splitlines()[0])))
+
+
+def _summary(memlm: Memlm, path: str, *options: str) -> str:
+    well(memlm("train", *QUICK, *options, "--run-dir", path))
+    return Path(path, "summary.json").read_text()
+
+
+def _points(metrics: dict[str, Any]) -> dict[str, float]:
+    from memlm.qa.fit import points
+
+    return points(metrics)
+
+
+class StopAfter:
+    """Stands in for Ctrl-C: asks to stop after so many questions to it."""
+
+    exit_status = 130
+
+    def __init__(self, calls: int) -> None:
+        self.left = calls
+
+    def __call__(self) -> bool:
+        self.left -= 1
+        return self.left < 0
+
+
+def stopping(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
+    monkeypatch.setattr(train_command, "StopRequest", lambda: StopAfter(calls))
+
+
+def never(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(train_command, "StopRequest", lambda: type("Never", (), {"exit_status": 0, "__call__": _no})())
+
+
+def _no(_: object) -> bool:
+    return False
+
+
+@pytest.mark.parametrize("calls", [1, 9])  # within the first task, and within a later one
+def test_a_stopped_run_goes_on_to_the_same_figures(calls: int, memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    never(monkeypatch)
+    whole = json.loads(_summary(memlm, "whole"))
+    stopping(monkeypatch, calls)
+    stopped = memlm("train", *QUICK, "--run-dir", "broken")
+    assert stopped.exit_code == 130
+    assert "memlm train --resume broken" in stopped.output
+    assert "broken has not ended yet" in refused(memlm("eval", "broken"))
+    never(monkeypatch)
+    well(memlm("train", "--resume", "broken"))
+    again = json.loads(Path("broken/summary.json").read_text())
+    assert again | {"seconds": 0} == whole | {"seconds": 0}
+    assert "broken has finished" in refused(memlm("train", "--resume", "broken"))
+
+
+def test_a_run_is_not_overwritten_unasked(memlm: Memlm):
+    well(memlm("train", *QUICK, "--task", 2, "--run-dir", "run"))
+    assert "run holds a run" in refused(memlm("train", *QUICK, "--task", 3, "--run-dir", "run"))
+    well(memlm("train", *QUICK, "--task", 3, "--run-dir", "run", "--overwrite"))
+    assert list(json.loads(Path("run/summary.json").read_text())["tasks"]) == ["3"]
+
+
+def test_other_questions_are_not_gone_on_with(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    stopping(monkeypatch, 2)
+    assert memlm("train", *QUICK, "--task", 1, "--run-dir", "run").exit_code == 130
+    never(monkeypatch)
+    monkeypatch.setattr(QuestionSet, "sha256", "another")
+    assert "are not those that run began with" in refused(memlm("train", "--resume", "run"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--task", 7], "stories-qa has no task 7: its tasks are 1 to 3"),
+        (["--task", "one"], "task is 'one'; it must be a task's number or all"),
+        (["--task", 2, "--joint"], "a joint model is trained on all tasks"),
+        (["--size", "10k", "--task", 1], "stories-qa has no size 10k"),
+        (["--size", "10k"], "stories-qa has no size 10k"),
+        (["--model", "lstm-qa", "--hops", 2], "--hops is not a setting of lstm-qa"),
+        (["--chunk-length", 4], "--chunk-length is not a setting of memn2n-qa"),
+    ],
+)
+def test_bad_settings_are_refused_and_leave_nothing(options: list[object], message: str, memlm: Memlm):
+    assert message in refused(memlm("train", *QUICK, *options))
+    assert not Path("runs").exists()
+
+
+def test_a_config_file_and_the_model_choose_question_answering(memlm: Memlm):
+    Path("own.toml").write_text('dataset = "stories-qa"\n[model]\nunits = 7\n[train]\nepochs = 1\nrestarts = 1\n')
+    well(memlm("train", "--config", "own.toml", "--task", 1, "--linear-epochs", 1, "--run-dir", "run"))
+    config = RunFolder.open(Path("run")).qa_config()
+    assert (config.model.units, config.train.noise) == (7, 0.1)
+    well(
+        memlm(
+            "train",
+            *QUICK[:-4],
+            "--model",
+            "lstm-qa",
+            "--task",
+            1,
+            "--device",
+            "cpu",
+            "--epochs",
+            1,
+            "--run-dir",
+            "reader",
+        )
+    )
+    assert RunFolder.open(Path("reader")).qa_config().model.name == "lstm-qa"
+
+
+def tiny_column(name: str, *, size: str, restarts: int, seed: int) -> QAConfig:
+    model = AnswererConfig(units=6, sentences="bow" if name == "bow" else "pe")
+    return QAConfig(
+        dataset="stories-qa", model=model, train=QATrainConfig(epochs=1, restarts=restarts, size=size, seed=seed)
+    )
+
+
+def test_a_table_is_measured_beside_the_paper_and_resumed(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(table, "column_config", tiny_column)
+    command = ("reproduce", "table1", "--columns", "bow,pe", "--restarts", 2)
+    stopping(monkeypatch, 8)
+    assert memlm(*command).exit_code == 130
+    never(monkeypatch)
+    output = well(memlm(*command))
+    assert "bow, paper" in output
+    assert "pe: task 4, 5, 6" in output  # the paper has twenty tasks, these are three
+    before = {path: path.stat().st_mtime_ns for path in Path("runs").rglob("summary.json")}
+    found = json.loads(memlm(*command, "--json").stdout)
+    assert {path: path.stat().st_mtime_ns for path in Path("runs").rglob("summary.json")} == before  # not done again
+    assert found["columns"]["bow"]["paper"]["tasks"]["2"] == 17.6
+    assert found["columns"]["pe"]["paper"]["mean_error"] == 20.3
+    own = json.loads(Path("runs/table1-1k/pe/summary.json").read_text())
+    assert found["columns"]["pe"]["measured"]["mean_error"] == own["mean_error"]
+    assert "holds a run of other settings" in refused(memlm(*command[:-1], 3))
+
+
+@pytest.mark.parametrize(
+    ("columns", "message"), [("pe-lss", "did you mean 'pe-ls'?"), ("memnn", "memnn is quoted from the paper")]
+)
+def test_columns_that_can_not_be_measured_are_refused(columns: str, message: str, memlm: Memlm):
+    assert message in refused(memlm("reproduce", "table1", "--columns", columns))
