@@ -9,15 +9,23 @@ from memlm import jsontext
 from memlm.cli import tables
 from memlm.cli.plots import plot_options
 from memlm.config import DEVICES
+from memlm.errors import MemlmError
+
+TASKS = ("lm", "babi")
 
 
 @click.command("bench")
+@click.option(
+    "--task", type=click.Choice(TASKS), default="lm", show_default=True, help="lm: language modelling; babi: questions"
+)
 @click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="times each case is measured")
 @click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 @plot_options("draw the figures")
-def command(rounds: int, device: str, as_json: bool, plot: Path | None, overwrite: bool) -> None:
+def command(task: str, rounds: int, device: str, as_json: bool, plot: Path | None, overwrite: bool) -> None:
     """Speed of this machine: memlm against the per-window formulation and against the floor.
+
+    With --task babi: ten restarts trained side by side, against the same ones trained one after another.
 
     All in one process and taking turns, medians; leave the machine alone meanwhile.
     """
@@ -25,19 +33,23 @@ def command(rounds: int, device: str, as_json: bool, plot: Path | None, overwrit
     from rich.progress import Progress
 
     from memlm import bench, pictures
+    from memlm.bench import babi
     from memlm.bench import plot as picture
 
     if plot is not None:
+        if task == "babi":
+            raise MemlmError("--plot draws language modelling alone: leave it out with --task babi")
         pictures.check_file(plot, overwrite=overwrite)
     with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("measuring", total=bench.turns(rounds))
-        result: dict[str, Any] = bench.run(rounds=rounds, device=device, tick=lambda: progress.advance(task))
+        measure: Any = babi if task == "babi" else bench
+        bar = progress.add_task("measuring", total=measure.turns(rounds))
+        result: dict[str, Any] = measure.run(rounds=rounds, device=device, tick=lambda: progress.advance(bar))
     if plot is not None:
         picture.draw(result, plot)
     if as_json:
         click.echo(jsontext.dumps(result, indent=1))
     else:
-        _print(result, bench.RATIOS)
+        _print(result, measure.RATIOS)
 
 
 def _print(result: dict[str, Any], ratios: dict[str, tuple[str, str]]) -> None:
@@ -49,7 +61,7 @@ def _print(result: dict[str, Any], ratios: dict[str, tuple[str, str]]) -> None:
     rows = [(key, what, _with_unit(result[key], aim), aim) for key, (what, aim) in ratios.items()]
     tables.show(("key", "what", "measured", "aim on 2 cores"), rows)
     tables.show(("case", "ms"), [(name, f"{value:.2f}") for name, value in result["milliseconds"].items()])
-    for scale, points in result["scaling"].items():
+    for scale, points in result.get("scaling", {}).items():
         shown = "   ".join(f"{point['value']:,}: {point['milliseconds']:.1f}" for point in points)
         click.echo(f"ms a step by {TITLES[scale]}:  {shown}")
 
