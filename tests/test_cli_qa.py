@@ -15,6 +15,7 @@ from memlm.data.questions import QuestionSet
 from memlm.qa import table
 from memlm.qa import tasks as qa_tasks
 from memlm.runlog import RunFolder
+from tests.test_runlog import curves
 
 Memlm = Callable[..., Result]
 QUICK = ("--dataset", "stories-qa", "--restarts", 2, "--epochs", 2, "--linear-epochs", 1, "--device", "cpu")
@@ -57,6 +58,16 @@ def test_a_task_is_trained_and_its_figures_are_kept(memlm: Memlm):
     assert len(lines[0]["train_error"]) == 2
     assert RunFolder.open(Path("run")).qa_config().train.task == "1"
     assert list(Path("run").glob("events.*"))
+
+
+def test_tensorboard_shows_a_story_of_each_task(memlm: Memlm):
+    well(memlm("train", *QUICK, "--joint", "--run-dir", "run"))
+    seen = curves(Path("run"))
+    assert seen.Tags()["images"] == ["story/task_1", "story/task_2", "story/task_3"]
+    assert [picture.step for picture in seen.Images("story/task_2")] == [3]
+    assert "epoch/valid_error_task_2" in seen.Tags()["scalars"]
+    well(memlm("train", *QUICK, "--task", 1, "--model", "lstm-qa", "--run-dir", "plain"))
+    assert curves(Path("plain")).Tags()["images"] == []  # it has no memory to look at
 
 
 def test_all_tasks_are_trained_each_on_its_own_or_together(memlm: Memlm):

@@ -15,6 +15,8 @@ from memlm.config_qa import QAConfig
 from memlm.curves import Curves, write_result
 from memlm.errors import MemlmError
 from memlm.qa import runs, tasks
+from memlm.qa.ask import ask
+from memlm.qa.picture import story_attended
 from memlm.qa.train import Training
 from memlm.runlog import RunFolder
 from memlm.train import choose_device
@@ -62,9 +64,20 @@ def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, stop: 
     summary = _summary(config, training, numbers) | runs.conclude(training, data, run)
     figures = {f"test_error_task_{task}": error for task, error in summary["tasks"].items()}
     write_result(run.path, config, figures | {"mean_error": summary["mean_error"]}, training.progress.step)
+    _draw_examples(run, data, training.progress.epoch)
     run.write_json("summary.json", summary)
     observer.end(summary)
     return True
+
+
+def _draw_examples(run: RunFolder, data: tasks.Tasks, epoch: int) -> None:
+    """A story of each task among TensorBoard's pictures, with what each hop of the best restart looks at."""
+    model, curves = runs.load(run).model, Curves(run.path)
+    for task, question in data.examples.items():
+        answer = ask(model, data.words, question)
+        if answer.attention is not None:
+            curves.picture(f"story/task_{task}", story_attended(answer), epoch)
+    curves.close()
 
 
 def _summary(config: QAConfig, training: Training, numbers: Sequence[int]) -> dict[str, Any]:

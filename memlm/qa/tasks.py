@@ -1,7 +1,7 @@
 """The questions that a model is trained and tested on: one task, or all of a dataset together."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,10 +12,15 @@ from memlm.data.tasks import load_questions, task_files, task_names
 from memlm.data.vocab import WordList
 from memlm.errors import MemlmError
 
+EXAMPLE = 5  # number of the test question that is looked at: a story of bAbI has five, and the last knows all of it
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tasks:
-    """Training and test questions of some tasks under one vocabulary; `task_of` (Q,) names the task of each."""
+    """Training and test questions of some tasks under one vocabulary; `task_of` (Q,) names the task of each.
+
+    `examples` has a test question of each task, to be looked at.
+    """
 
     numbers: tuple[int, ...]
     words: WordList
@@ -23,6 +28,7 @@ class Tasks:
     test: QuestionSet
     train_task_of: Ids
     test_task_of: Ids
+    examples: dict[int, Question] = field(default_factory=dict)
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -67,4 +73,5 @@ def load(dataset: str, numbers: Sequence[int], *, size: str, memory_size: int, w
         test=test,
         train_task_of=task_of["train"],
         test_task_of=task_of["test"],
+        examples={number: found[number]["test"][:EXAMPLE][-1] for number in numbers},
     )
