@@ -200,7 +200,7 @@ def test_settings_from_recipe_file_and_options_in_this_order(memlm: Memlm, corpu
             ["--dataset", "babi", "--model", "memn2n"],
             "memn2n can't be trained on babi: --model memn2n-qa or lstm-qa can",
         ),
-        (["--dataset", "ptb", "--recipe", "bow"], "memn2n-qa can't be trained on ptb: --model memn2n or lstm can"),
+        (["--dataset", "ptb", "--recipe", "bow"], "memn2n-qa can't be trained on ptb: --model memn2n or lstm"),
         (["--memory-size", 600], "memory_size is 600, but the training split"),
         (["--model", "lstm", "--hops", 2], "--hops is not a setting of lstm"),
         (["--recipe", "lstm-100", "--model", "memn2n"], "--model memn2n does not fit recipe lstm-100"),

@@ -19,6 +19,7 @@ from memlm.optim import MatrixClippedSGD
 from memlm.qa import runs
 from memlm.qa.evaluate import answer_all, judge
 from memlm.qa.fit import fit
+from memlm.qa.tasks import Tasks
 from memlm.qa.train import Schedule, Training
 from memlm.recipes_qa import QA_RECIPES, qa_recipe
 from memlm.runlog import RunFolder
@@ -33,8 +34,7 @@ SMALL = QAConfig(
 )
 
 
-@pytest.fixture(scope="module")
-def questions() -> QuestionSet:
+def make_questions() -> list[Question]:
     """Where somebody is, after up to six sentences about who went where."""
     rng = np.random.default_rng(5)
     asked = []
@@ -53,15 +53,20 @@ def questions() -> QuestionSet:
                 source="a test",
             )
         )
-    return encode(asked, vocabulary(asked), memory_size=6)
+    return asked
+
+
+ASKED = make_questions()
+WORDS = vocabulary(ASKED)
+
+
+@pytest.fixture(scope="module")
+def questions() -> QuestionSet:
+    return encode(ASKED, WORDS, memory_size=6)
 
 
 def start(config: QAConfig, questions: QuestionSet) -> Training:
-    model = runs.build(
-        config,
-        1 + int(max(questions.sentences.max(), questions.questions.max(), questions.answers.max())),
-        restarts=config.train.restarts,
-    )
+    model = runs.build(config, len(WORDS), restarts=config.train.restarts)
     model.initialise(config.train.seeds)
     return Training(model, config.train, questions, np.ones(len(questions), np.int64), torch.device("cpu"))
 
@@ -201,14 +206,11 @@ def test_a_linear_start_attends_without_the_softmax(questions: QuestionSet):
 
 
 def test_the_restart_of_the_lowest_training_error_is_kept(questions: QuestionSet, tmp_path: Path):
-    from memlm.data.vocab import WordList
-    from memlm.qa.tasks import Tasks
-
     training = start(with_train(SMALL, epochs=25), questions)
-    words = WordList([str(i) for i in range(training.model.parameters().__next__().shape[1])])
     ones = np.ones(len(questions), np.int64)
-    data = Tasks(numbers=(1,), words=words, train=questions, test=questions, train_task_of=ones, test_task_of=ones)
-    run = RunFolder.create(tmp_path / "run", SMALL, words)
+    sets: dict[str, Any] = {"train": questions, "test": questions, "train_task_of": ones, "test_task_of": ones}
+    data = Tasks(numbers=(1,), words=WORDS, **sets)
+    run = RunFolder.create(tmp_path / "run", SMALL, WORDS)
     train(training, 25)
     result = runs.conclude(training, data, run)
     errors = [restart["train_error"] for restart in result["restarts"]]

@@ -223,8 +223,9 @@ class Stories:
 
     def match(self, u: Tensor) -> Tensor:
         """Scores (B, L, N)."""
-        scores = torch.bmm(u, self.table.mT).gather(2, self.places)
-        return scores.view(*u.shape[:2], self.rows, self.each).sum(2)
+        parts = torch.bmm(u, self.table.mT).gather(2, self.places).split(self.each, dim=2)  # type: ignore[no-untyped-call]
+        scores: Tensor = sum(parts[1:], parts[0])
+        return scores
 
     def arrange(self, p: Tensor) -> Tensor:
         """The weights of the table's rows, (B, L, P)."""
