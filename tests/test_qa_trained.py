@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from memlm.cli import main
 from memlm.config_qa import QAConfig
 from memlm.data.babi import Question
 from memlm.data.questions import vocabulary
+from memlm.data.vocab import WordList
 from memlm.errors import MemlmError
 from memlm.qa import collection, runs
 from memlm.qa.ask import ask
@@ -36,15 +37,16 @@ def _made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memlm.qa.trained.load_questions", lambda dataset, task, size: questions_of(task))
 
 
-def ended(path: Path, config: QAConfig, tasks: list[int], *, seed: int = 1) -> Path:
-    """A run that has ended, of random weights."""
+def ended(path: Path, config: QAConfig, tasks: list[int], *, seed: int = 1, more_words: Sequence[str] = ()) -> Path:
+    """A run that has ended, of random weights; `more_words` are in its vocabulary too."""
     run = collection.create(path, config)
     if collection.is_collection(config):
         for task in tasks:
             own = dataclasses.replace(config, train=config.train.replace({"task": str(task)}))
             ended(runs.task_folder(path, task), own, [task], seed=task)
     else:
-        words = vocabulary([question for task in tasks for question in questions_of(task)["train"]])
+        known = vocabulary([question for task in tasks for question in questions_of(task)["train"]]).words
+        words = WordList(sorted([*known, *more_words]))
         model = runs.build(config, len(words), restarts=1)
         model.init_std = 0.6
         model.initialise([seed])
@@ -224,7 +226,7 @@ def test_eval_prints_the_paper_beside_and_keeps_the_score(memlm: Callable[..., R
 
 def test_compare_sets_runs_side_by_side(memlm: Callable[..., Result], tmp_path: Path):
     alone = ended(tmp_path / "alone", qa_recipe("pe"), [1, 2, 3])
-    joint = ended(tmp_path / "joint", qa_recipe("pe-ls-rn-joint"), [1, 2, 3])
+    joint = ended(tmp_path / "joint", qa_recipe("pe-ls-rn-joint"), [1, 2, 3], more_words=["xylophone", "apple"])
     results = [load_answerer(run).evaluate() for run in (alone, joint)]
     shown = memlm("compare", alone, joint)
     assert shown.exit_code == 0, shown.output

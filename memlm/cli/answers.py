@@ -9,6 +9,7 @@ import click
 from memlm import jsontext
 from memlm.cli import tables
 from memlm.errors import MemlmError
+from memlm.table1 import FAILED_ABOVE
 
 
 def evaluate(
@@ -32,25 +33,24 @@ def evaluate(
 def show(result: dict[str, Any]) -> None:
     """A row a task, and for several of them the mean and how many fail. Errors in percent."""
     names, paper, support = result["names"], result["paper"], result["support"]
-    columns: dict[str, list[object]] = {
-        "task": [*(f"{task}: {name}" for task, name in names.items()), "mean error", "failed tasks (error > 5%)"],
-        "error %": [*map(_percent, result["tasks"].values()), _percent(result["mean_error"]), result["failed_tasks"]],
-    }
+    columns = {"task": _labels(names), "error %": _errors(result)}
     if paper:
-        quoted = [None] * len(names) if paper["tasks"] is None else list(paper["tasks"].values())
-        columns[f"paper, {paper['column']}"] = [
-            *map(_percent, [*quoted, paper["mean_error"]]),
-            paper["failed_tasks"],
+        quoted = paper["tasks"] or dict.fromkeys(names)
+        columns[f"paper, {paper['column']}"] = _errors(paper | {"tasks": quoted})
+    attends = any(share is not None for share in support.values())
+    if attends:
+        columns["support %"] = [
+            *(None if share is None else f"{100 * share:.1f}" for share in support.values()),
+            "",
+            "",
         ]
-    if any(share is not None for share in support.values()):
-        columns["support %"] = [*(_percent(share, of=1) for share in support.values()), "", ""]
     rows = list(zip(*columns.values(), strict=True))
     together = ", all tasks together" if result["joint"] else ""
     click.echo(f"{result['label']} on {result['dataset']} {result['split']}, {result['size']} a task{together}")
     tables.show(list(columns), rows if len(names) > 1 else rows[:1])
     if result["absent"]:
         click.echo(f"not in this run: task {', '.join(map(str, result['absent']))}")
-    if "support %" in columns:
+    if attends:
         click.echo("support: questions whose most attended sentence at some hop supports the answer")
 
 
@@ -69,14 +69,18 @@ def compare(runs: Sequence[Path], plot: Path | None, *, as_json: bool) -> None:
 
 def show_together(results: Sequence[dict[str, Any]]) -> None:
     """Tasks down, runs across, as in Table 1: errors in percent."""
-    names = results[0]["names"]
-    labels = [*(f"{task}: {name}" for task, name in names.items()), "mean error", "failed tasks (error > 5%)"]
-    columns = [
-        [*map(_percent, [*result["tasks"].values(), result["mean_error"]]), str(result["failed_tasks"])]
-        for result in results
+    columns = [_labels(results[0]["names"]), *map(_errors, results)]
+    tables.show(("error %", *(result["run"] for result in results)), list(zip(*columns, strict=True)))
+
+
+def _labels(names: Mapping[str, str]) -> list[str | None]:
+    """The rows' names: those of the tasks, then of what sums them up."""
+    return [*(f"{task}: {name}" for task, name in names.items()), "mean error", f"failed tasks (> {FAILED_ABOVE:g} %)"]
+
+
+def _errors(figures: Mapping[str, Any]) -> list[str | None]:
+    """The cells of a column: the tasks' errors in percent, their mean, and how many fail."""
+    errors = [
+        None if error is None else f"{error:.1f}" for error in (*figures["tasks"].values(), figures["mean_error"])
     ]
-    tables.show(("error %", *(result["run"] for result in results)), list(zip(labels, *columns, strict=True)))
-
-
-def _percent(value: float | None, *, of: float = 100) -> str | None:
-    return None if value is None else f"{100 * value / of:.1f}"
+    return [*errors, None if figures["failed_tasks"] is None else str(figures["failed_tasks"])]

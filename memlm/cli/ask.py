@@ -8,8 +8,8 @@ import click
 
 from memlm import jsontext
 from memlm.cli import tables
+from memlm.cli.options import device_option
 from memlm.cli.plots import plot_options
-from memlm.config import DEVICES
 from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LIKELIEST = 5  # answers that --json gives
 @click.option(
     "--task", type=click.IntRange(1), help="whose model answers, in a run of several  [default: the only one]"
 )
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where")
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 @plot_options("draw what each hop looks at")
 def command(
@@ -46,7 +46,7 @@ def command(
     these are shown as well.
 
     \b
-    memlm ask runs/babi-qa1 --story story.txt "Where is the apple?"
+    memlm ask runs/babi-task-2-1k-memn2n-qa-3x20 --story story.txt "Where is the apple?"
     """
     from memlm import pictures
     from memlm.qa import picture

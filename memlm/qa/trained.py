@@ -10,9 +10,10 @@ import numpy as np
 
 from memlm.config_qa import AnswererConfig, QAConfig
 from memlm.data.babi import about
-from memlm.data.questions import encode
+from memlm.data.questions import data_sha256, encode
 from memlm.data.tasks import load_questions, task_names
 from memlm.errors import MemlmError
+from memlm.evaluations import EVALUATIONS
 from memlm.qa import collection, runs
 from memlm.qa.ask import Answer, ask
 from memlm.qa.evaluate import answer_all
@@ -24,7 +25,6 @@ from memlm.runlog import RunFolder
 from memlm.table1 import TABLE1
 from memlm.train import choose_device
 
-EVALUATIONS = "evaluations.json"
 SPLITS = ("test", "train")
 PROTOCOL = "exact"  # every question once; there is no other
 
@@ -128,9 +128,8 @@ def _score(trained: TrainedAnswerer, task: int, split: str) -> _Figures:
     questions = encode(asked, trained.words, memory_size=model.memory_size)
     feed = Feed(questions, model, device=next(model.parameters()).device)
     wrong = answer_all(model, feed, np.arange(len(questions))).wrong[0]
-    return _Figures(
-        len(questions), 100 * float(wrong.mean()), share_looked_at(model, feed, questions), questions.sha256
-    )
+    error = 100 * int(wrong.sum()) / len(wrong)
+    return _Figures(len(wrong), error, share_looked_at(model, feed, questions), data_sha256(asked))
 
 
 def load_answerer(run: str | Path, *, device: str = "cpu") -> TrainedTasks:
