@@ -10,6 +10,8 @@ from typing import ClassVar
 from memlm.config import DEVICES, ModelSettings, RunConfig, Settings, setting
 from memlm.errors import MemlmError
 
+DATASETS_OF_QUESTIONS = ("babi", "stories-qa")  # whose tasks are in memlm.data.tasks
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AnswererConfig(ModelSettings):

@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 from memlm.cli import train as train_command
-from memlm.config_qa import AnswererConfig, QAConfig, QATrainConfig
+from memlm.config_qa import DATASETS_OF_QUESTIONS, AnswererConfig, QAConfig, QATrainConfig
 from memlm.data import tasks as dataset_tasks
 from memlm.data.questions import QuestionSet
 from memlm.qa import table
@@ -68,6 +68,10 @@ def test_tensorboard_shows_a_story_of_each_task(memlm: Memlm):
     assert "epoch/valid_error_task_2" in seen.Tags()["scalars"]
     well(memlm("train", *QUICK, "--task", 1, "--model", "lstm-qa", "--run-dir", "plain"))
     assert curves(Path("plain")).Tags()["images"] == []  # it has no memory to look at
+
+
+def test_the_command_line_knows_every_dataset_of_questions():
+    assert tuple(dataset_tasks.TASKS) == DATASETS_OF_QUESTIONS
 
 
 def test_all_tasks_are_trained_each_on_its_own_or_together(memlm: Memlm):

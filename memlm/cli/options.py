@@ -7,14 +7,13 @@ from typing import Any
 import click
 
 from memlm.config import DEVICES, RunConfig, Settings, field_types, read_toml
-from memlm.config_qa import QAConfig
+from memlm.config_qa import DATASETS_OF_QUESTIONS, QAConfig
 from memlm.errors import MemlmError
 from memlm.recipes import DEFAULT_RECIPE, RECIPES, recipe
 from memlm.recipes_qa import DEFAULT_QA_RECIPE, QA_RECIPES, qa_recipe
 
 Command = Callable[..., Any]
 AnyConfig = RunConfig[Any, Any]
-DATASETS_OF_QUESTIONS = ("babi", "stories-qa")
 DEFAULTS = DEFAULT_RECIPE | DEFAULT_QA_RECIPE  # the recipe of each model, unless another is named
 
 

@@ -112,6 +112,12 @@ class Display:
         """Move the bar on."""
         train, valid = (float(np.mean(metrics[f"{part}_error"])) for part in ("train", "valid"))
         self._bar.update(self._epochs, completed=metrics["epoch"], train=train, valid=valid)
+        if self._config.train.joint:  # an epoch of all tasks takes long enough to be told
+            linear = f", {sum(metrics['linear'])} in the linear start" if any(metrics["linear"]) else ""
+            self.say(
+                f"epoch {metrics['epoch']:3}  train {train:4.1f}%  valid {valid:4.1f}%  (means of restarts{linear}; "
+                f"{report.duration(metrics['seconds'])})"
+            )
 
     def end(self, summary: dict[str, Any]) -> None:
         """The line of a model that has ended."""
