@@ -17,7 +17,9 @@ from memlm.train import choose_device
 
 RESTARTS = (1, 2, 5, 10, 20)
 TOGETHER = 10  # as in the paper
-QUESTIONS, WORDS = 320, 7  # questions of a made-up task; words of its longest sentence
+BATCH, STEPS = 32, 9  # questions a step, steps an epoch
+QUESTIONS = BATCH * STEPS * 10 // 9  # of a made-up task; a tenth of them is held out
+WORDS = 7  # of its longest sentence
 SHAPES = {  # of bAbI: different sentences, words, sentences of the longest story, units
     "task": (260, 25, 10, 20),  # medians of the twenty tasks
     "long": (310, 34, 50, 20),  # task 3
@@ -32,7 +34,7 @@ def run(*, rounds: int, device: str = "auto", tick: Callable[[], None] = lambda:
     A case is timed `rounds` times; `tick` is called after each.
     """
     place = choose_device(device)
-    seconds = medians(_cases(place), rounds=rounds, tick=tick)
+    seconds = {name: value / STEPS for name, value in medians(_cases(place), rounds=rounds, tick=tick).items()}
     alone = {shape: TOGETHER * seconds[f"{shape}, 1"] for shape in SHAPES}
     speedups = {shape: alone[shape] / seconds[f"{shape}, {TOGETHER}"] for shape in SHAPES}
     return {
@@ -49,28 +51,28 @@ def turns(rounds: int) -> int:
 
 
 def _cases(place: torch.device) -> dict[str, Case]:
-    """Steps by shape and number of restarts; all numbers for a typical task."""
+    """Epochs by shape and number of restarts; all numbers for a typical task."""
     counts = {shape: RESTARTS if shape == "task" else (1, TOGETHER) for shape in SHAPES}
-    return {f"{shape}, {R}": training_step(shape, R, place) for shape in SHAPES for R in counts[shape]}
+    return {f"{shape}, {R}": training_epoch(shape, R, place) for shape in SHAPES for R in counts[shape]}
 
 
-def training_step(shape: str, restarts: int, place: torch.device) -> Case:
-    """A step of `memlm train` on 32 questions of each restart, reading them included; epochs follow one another."""
+def training_epoch(shape: str, restarts: int, place: torch.device) -> Case:
+    """An epoch of `memlm train`: STEPS on 32 questions of each restart, planning and reading them included."""
     config = qa_recipe("pe-ls-rn")
     U, V, S, D = SHAPES[shape]
     model = config.model.replace({"units": D, "memory_size": S})
-    train = config.train.replace({"restarts": restarts, "linear_start": "no"})
+    train = config.train.replace({"restarts": restarts, "linear_start": "no", "batch_size": BATCH})
     questions = made_up(U, V, S)
     answerer = runs.build(QAConfig(model=model, train=train), V, restarts=restarts)
     answerer.initialise(train.seeds)
     training = Training(answerer, train, questions, np.ones(len(questions), np.int64), place)
 
-    def step() -> None:
-        asked = iter((False,))
-        if training.epoch(lambda: next(asked, True)):
-            training.progress.steps, training.progress.epoch = 0, training.progress.epoch + 1
+    def epoch() -> None:
+        training.epoch()
+        training.progress.steps = 0
+        training.progress.epoch += 1
 
-    return step
+    return epoch
 
 
 def made_up(sentences: int, words: int, slots: int) -> QuestionSet:
