@@ -33,7 +33,7 @@ class AnswererConfig(ModelSettings):
     )
     temporal_encoding: bool = setting(True, "add a learnt vector to each memory slot by its position")
     null_memory: bool = setting(
-        True, "slots that the story leaves empty take a share of the attention, as zeros: a hop can look at nothing"
+        True, "one slot more, of zeros, for every story: a hop can look at nothing. Empty slots get no attention"
     )
     relu: bool = setting(False, "a ReLU on the state after each hop")
     init_std: float = setting(0.1, "standard deviation of the initial weights", above=0)

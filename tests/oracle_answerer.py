@@ -43,13 +43,13 @@ def answer(
     position_encoding: bool,
     linear_start: bool = False,
     relu: bool = False,
-    nulls: int = 0,
+    null: bool = False,
     times: Sequence[int] | None = None,
 ) -> tuple[Floats, Floats]:
     """The attention (hops, sentences) and the probability (V,) of each word to be the answer.
 
     ``times`` are the places of the sentences, counted back from the question; the most recent is 0 unless memories
-    that hold nothing lie between. ``nulls`` memories more hold zeros.
+    that hold nothing lie between. A ``null`` memory more holds zeros.
     """
 
     def embed(sentence: Sequence[int], table: Any) -> Floats:
@@ -69,7 +69,7 @@ def answer(
     for hop, (A, C, T_A, T_C) in enumerate(tables):
         inputs = [embed(said, A) + (0 if T_A is None else T_A[age]) for said, age in zip(story, ages, strict=True)]
         outputs = [embed(said, C) + (0 if T_C is None else T_C[age]) for said, age in zip(story, ages, strict=True)]
-        scores = [float(u @ vector) for vector in inputs] + [0.0] * nulls
+        scores = [float(u @ vector) for vector in inputs] + [0.0] * null
         if linear_start:
             p = scores
         else:

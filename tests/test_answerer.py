@@ -100,7 +100,7 @@ def test_answers_and_attention_agree_with_the_oracle(
                 position_encoding=config.sentences == "pe",
                 linear_start=linear_start,
                 relu=config.relu,
-                nulls=S - len(story) if config.null_memory else 0,
+                null=config.null_memory,
             )
             np.testing.assert_allclose(ours[restart, at], probabilities, atol=1e-10)
             for hop, weights in enumerate(attention):

@@ -29,22 +29,23 @@ def table1(columns: str, restarts: int, size: str, seed: int, run_dir: Path | No
     command goes on.
     """
     from memlm.cli import qa_session, tables
-    from memlm.cli.train import StopRequest
+    from memlm.cli.train import SignalRequests
     from memlm.data.tasks import task_names
     from memlm.qa import table
     from memlm.recipes_qa import QA_RECIPES
 
     names = list(QA_RECIPES) if columns == "all" else columns.split(",")
     configs = {name: table.column_config(name, size=size, restarts=restarts, seed=seed) for name in names}
-    folder, stop = run_dir or Path("runs") / f"table1-{size}", StopRequest()
+    folder, requests = run_dir or Path("runs") / f"table1-{size}", SignalRequests()
+    requests.heed_stops()
     measured: dict[str, dict[str, Any]] = {}
     for name, config in configs.items():
         with qa_session.Display(config, to_stderr=as_json) as display:
             display.say(f"column {name}: run {folder / name}")
-            summary = table.reproduce(folder / name, config, display, stop)
+            summary = table.reproduce(folder / name, config, display, requests.stop)
         if summary is None:
             click.echo("stopped; nothing is lost: the same command goes on", err=True)
-            raise SystemExit(stop.exit_status)
+            raise SystemExit(requests.exit_status)
         measured[name] = summary
     found = table.compare(measured, size)
     if as_json:

@@ -31,7 +31,6 @@ class Asked(NamedTuple):
     stories: Tensor  # (R, B, S), rows of `sentences`; any row where the slot is empty
     times: Tensor  # (R, B, S), places counted back from the question, the most recent is 0; below memory_size
     filled: Tensor  # (R, B, S), bool
-    nulls: Tensor  # (R, B, 1), slots of the memory that the story leaves empty
     questions: Tensor  # (R, B, F)
 
 
@@ -116,8 +115,8 @@ class MemoryAnswerer(Answerer):
             places = torch.stack([asked.stories, asked.times + asked.sentences.shape[1]], dim=2)
         memories = [Stories(part, places) for part in torch.split(table, D, dim=2)]
         linear = 0 if self.config.relu else D
-        nulls = asked.nulls if self.config.null_memory else None
-        hops = Hops(memories, self.pairs, self.transition, linear, asked.filled, nulls, straight)
+        null = self.config.null_memory
+        hops = Hops(memories, self.pairs, self.transition, linear, asked.filled, null, straight)
         state, attention = hops(u)
         output = self.embeddings[-1] if self.output is None else self.output
         return torch.bmm(state, output.mT), attention

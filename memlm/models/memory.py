@@ -42,8 +42,8 @@ class Hops(NamedTuple):
 
     u <- H u + o with the transition H, (D, D) or one a row (B, D, D), or u + o without one; then a ReLU on the units
     from `linear` on. `pairs` names the memory that is matched and the one that is read in each hop. Slots that are not
-    `filled` (B, L, N) have no weight; where there are `nulls` (B, L, 1), so many slots of zeros take their share of
-    the softmax: a hop can look at nothing. Rows that are `straight` (B, 1, 1) go without the softmax (linear start).
+    `filled` (B, L, N) have no weight. With a `null` slot, one more that holds zeros takes its share of the softmax: a
+    hop can look at nothing. Rows that are `straight` (B, 1, 1) go without the softmax (linear start).
     """
 
     memories: Sequence[Memory]
@@ -51,7 +51,7 @@ class Hops(NamedTuple):
     transition: Tensor | None
     linear: int
     filled: Tensor | None
-    nulls: Tensor | None = None
+    null: bool = False
     straight: Tensor | None = None
 
     def __call__(self, u: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
@@ -63,21 +63,21 @@ class Hops(NamedTuple):
         return state, tuple(attention)
 
 
-def attend(
-    scores: Tensor, filled: Tensor | None, nulls: Tensor | None = None, straight: Tensor | None = None
-) -> Tensor:
+def attend(scores: Tensor, filled: Tensor | None, *, null: bool = False, straight: Tensor | None = None) -> Tensor:
     """Softmax over the slots (last dimension), or the scores themselves where `straight`.
 
     A slot that is not `filled` has weight 0. Where no slot is filled, all weights are 0, so that the memory reads as
-    nothing. With `nulls` (..., 1) the softmax goes over so many slots more, of score 0, whose weight is left out.
+    nothing. With a `null` slot the softmax goes over one slot more, of score 0, whose weight is left out.
     """
     if straight is not None:
         plain = scores.clone() if filled is None else scores.masked_fill(~filled, 0)
-        return torch.where(straight, plain, attend(scores, filled, nulls))
-    if nulls is not None:
+        return torch.where(straight, plain, attend(scores, filled, null=null))
+    if null:
         if filled is not None:
             scores.masked_fill_(~filled, -torch.inf)
-        return torch.softmax(torch.cat([scores, nulls.log()], dim=-1), dim=-1)[..., :-1].contiguous()
+        return torch.softmax(torch.cat([scores, torch.zeros_like(scores[..., :1])], dim=-1), dim=-1)[
+            ..., :-1
+        ].contiguous()
     if filled is None:
         return torch.softmax(scores, dim=-1)
     lowest = torch.finfo(scores.dtype).min / 2  # finite: a row without a filled slot must not become NaN
@@ -99,7 +99,7 @@ class _HopStack(torch.autograd.Function):
     def forward(ctx: Any, hops: Hops, u: Tensor, *tensors: Tensor) -> tuple[Tensor, ...]:
         states, weights, arranged = [u], [], []
         for matched, read in hops.pairs:
-            p = attend(hops.memories[matched].match(u), hops.filled, hops.nulls, hops.straight)
+            p = attend(hops.memories[matched].match(u), hops.filled, null=hops.null, straight=hops.straight)
             z = u.clone() if hops.transition is None else u @ hops.transition.mT
             band = hops.memories[read].arrange(p)
             hops.memories[read].read(z, p, band)

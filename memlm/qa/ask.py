@@ -39,7 +39,7 @@ class Answer:
 
     @property
     def nothing(self) -> npt.NDArray[np.float64] | None:
-        """The weight (K,) that each hop gave to no sentence: to slots of the memory that the story leaves empty."""
+        """The weight (K,) that each hop gave to no sentence, but to the null memory."""
         return None if self.attention is None else np.clip(1 - self.attention.sum(axis=1), 0, 1)
 
     def top(self, count: int = 5) -> list[tuple[str, float]]:

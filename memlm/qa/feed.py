@@ -54,7 +54,6 @@ class Feed:
             stories=self._tensor(stories),
             times=self._tensor(times.copy()),
             filled=self._tensor(filled),
-            nulls=self._tensor((self.memory_size - self.lengths[numbers])[:, :, None].astype(np.float32)),
             questions=self.questions[self._tensor(self.asked[numbers])],
         )
 
