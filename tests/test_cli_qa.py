@@ -1,6 +1,7 @@
 """The command line on questions, on the stories' own tasks: train, resume, reproduce."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -96,28 +97,27 @@ def _points(metrics: dict[str, Any]) -> dict[str, float]:
 
 
 class StopAfter:
-    """Stands in for Ctrl-C: asks to stop after so many questions to it."""
+    """Stands in for the signals: asks to stop when it was asked so often."""
 
-    exit_status = 130
-
-    def __init__(self, calls: int) -> None:
+    def __init__(self, calls: float) -> None:
         self.left = calls
+        self.exit_status = 0
 
-    def __call__(self) -> bool:
+    def heed_stops(self) -> None: ...
+
+    def stop(self) -> bool:
         self.left -= 1
+        if self.left < 0:
+            self.exit_status = 130
         return self.left < 0
 
 
-def stopping(monkeypatch: pytest.MonkeyPatch, calls: int) -> None:
-    monkeypatch.setattr(train_command, "StopRequest", lambda: StopAfter(calls))
+def stopping(monkeypatch: pytest.MonkeyPatch, calls: float) -> None:
+    monkeypatch.setattr(train_command, "SignalRequests", lambda: StopAfter(calls))
 
 
 def never(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(train_command, "StopRequest", lambda: type("Never", (), {"exit_status": 0, "__call__": _no})())
-
-
-def _no(_: object) -> bool:
-    return False
+    stopping(monkeypatch, math.inf)
 
 
 @pytest.mark.parametrize("calls", [1, 9])  # within the first task, and within a later one

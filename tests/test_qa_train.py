@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from memlm import checkpoint
 from memlm.config_qa import AnswererConfig, LSTMAnswererConfig, QAConfig, QATrainConfig
 from memlm.data.babi import Question
 from memlm.data.questions import QuestionSet, encode, vocabulary
@@ -134,11 +135,9 @@ def test_a_stopped_run_goes_on_exactly_where_it_was(stop_after: int, questions: 
         assert torch.equal(ours, theirs)
 
 
-def test_a_damaged_state_is_one_error(questions: QuestionSet, tmp_path: Path):
+def test_a_state_that_is_not_of_a_training_is_one_error(questions: QuestionSet, tmp_path: Path):
     run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
-    runs.save(training, run)
-    path = run.last / "checkpoint.json"
-    path.write_text(path.read_text().replace("schedule", "shedule"))
+    checkpoint.save(run.last, training.model, {"step": 1, "progress": {"epoch": 1}}, training={"sums": training.sums})
     with pytest.raises(MemlmError, match="does not hold the state"):
         runs.restore(training, run)
 

@@ -63,8 +63,8 @@ def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, stop: 
         return False
     summary = _summary(config, training, numbers) | runs.conclude(training, data, run)
     figures = {f"test_error_task_{task}": error for task, error in summary["tasks"].items()}
-    write_result(run.path, config, figures | {"mean_error": summary["mean_error"]}, training.progress.step)
     _draw_examples(run, data, training.progress.epoch)
+    write_result(run.path, config, figures | {"mean_error": summary["mean_error"]}, training.progress.step)
     run.write_json("summary.json", summary)
     observer.end(summary)
     return True
@@ -72,7 +72,7 @@ def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, stop: 
 
 def _draw_examples(run: RunFolder, data: tasks.Tasks, epoch: int) -> None:
     """A story of each task among TensorBoard's pictures, with what each hop of the best restart looks at."""
-    model, curves = runs.load(run).model, Curves(run.path)
+    model, curves = runs.load(run).model, Curves(run.path, step=epoch, epoch=epoch)
     for task, question in data.examples.items():
         answer = ask(model, data.words, question)
         if answer.attention is not None:

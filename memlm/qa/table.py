@@ -33,6 +33,11 @@ def reproduce(path: Path, config: QAConfig, observer: Observer, stop: Callable[[
 
     None if `stop` ended it early. Raises MemlmError if the run there is of other settings.
     """
+    with RunFolder(path).held():
+        return _go_on(path, config, observer, stop)
+
+
+def _go_on(path: Path, config: QAConfig, observer: Observer, stop: Callable[[], bool]) -> dict[str, Any] | None:
     if (path / "config.toml").exists():
         run = RunFolder.open(path)
         found = run.qa_config()  # whose memory may be smaller, as its stories are
