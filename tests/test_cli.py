@@ -286,8 +286,7 @@ def test_a_signal_saves_and_says_how_to_go_on(number: int, status: int, corpus: 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_second_signal_stops_at_once(number: signal.Signals, status: int):
     earlier = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
-    requests = SignalRequests()
-    try:
+    with SignalRequests() as requests:
         requests.heed_stops()
         assert not requests.stop()
         signal.raise_signal(number)
@@ -295,8 +294,6 @@ def test_a_second_signal_stops_at_once(number: signal.Signals, status: int):
         with pytest.raises(SystemExit) as end:
             signal.raise_signal(number)
         assert end.value.code == requests.exit_status == status
-    finally:
-        requests.restore()
     assert {name: signal.getsignal(name) for name in earlier} == earlier
 
 

@@ -105,6 +105,11 @@ class StopAfter:
 
     def heed_stops(self) -> None: ...
 
+    def __enter__(self) -> "StopAfter":
+        return self
+
+    def __exit__(self, *exc: object) -> None: ...
+
     def stop(self) -> bool:
         self.left -= 1
         if self.left < 0:

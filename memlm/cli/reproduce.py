@@ -36,17 +36,18 @@ def table1(columns: str, restarts: int, size: str, seed: int, run_dir: Path | No
 
     names = list(QA_RECIPES) if columns == "all" else columns.split(",")
     configs = {name: table.column_config(name, size=size, restarts=restarts, seed=seed) for name in names}
-    folder, requests = run_dir or Path("runs") / f"table1-{size}", SignalRequests()
-    requests.heed_stops()
+    folder = run_dir or Path("runs") / f"table1-{size}"
     measured: dict[str, dict[str, Any]] = {}
-    for name, config in configs.items():
-        with qa_session.Display(config, to_stderr=as_json) as display:
-            display.say(f"column {name}: run {folder / name}")
-            summary = table.reproduce(folder / name, config, display, requests.stop)
-        if summary is None:
-            click.echo("stopped; nothing is lost: the same command goes on", err=True)
-            raise SystemExit(requests.exit_status)
-        measured[name] = summary
+    with SignalRequests() as requests:
+        requests.heed_stops()
+        for name, config in configs.items():
+            with qa_session.Display(config, to_stderr=as_json) as display:
+                display.say(f"column {name}: run {folder / name}")
+                summary = table.reproduce(folder / name, config, display, requests.stop)
+            if summary is None:
+                click.echo("stopped; nothing is lost: the same command goes on", err=True)
+                raise SystemExit(requests.exit_status)
+            measured[name] = summary
     found = table.compare(measured, size)
     if as_json:
         click.echo(jsontext.dumps({"size": size, "restarts": restarts, "seed": seed, "columns": found}, indent=1))

@@ -77,19 +77,18 @@ def command(
         elif config.is_counted:
             begin = counting.start
         opened = begin(config, run_dir, overwrite=overwrite)
-    requests = SignalRequests()
-    try:
-        with opened as current:
-            requests.heed_stops()
-            current.train(requests)
-    finally:
-        requests.restore()
+    with SignalRequests() as requests, opened as current:
+        requests.heed_stops()
+        current.train(requests)
     if requests.exit_status:
         raise SystemExit(requests.exit_status)
 
 
 class SignalRequests:
-    """SIGINT and SIGTERM ask for a stop, a second one interrupts at once; SIGUSR1 asks for a checkpoint."""
+    """SIGINT and SIGTERM ask for a stop, a second one interrupts at once; SIGUSR1 asks for a checkpoint.
+
+    At the end of its `with` block signals do again what they did before.
+    """
 
     def __init__(self) -> None:
         self.exit_status = 0
@@ -102,8 +101,10 @@ class SignalRequests:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handle(number, self._receive_stop)
 
-    def restore(self) -> None:
-        """Signals do again what they did before."""
+    def __enter__(self) -> "SignalRequests":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
         for number, handler in self._earlier.items():
             signal.signal(number, handler)
 
