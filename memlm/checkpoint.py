@@ -129,18 +129,20 @@ def fill(model: StoredModel, state: Checkpoint) -> None:
         raise MemlmError(f"{path} is of another model: it {where} {odd!r}; config.toml must be the run's own")
     model.make_room({name: tensor.shape for name, tensor in state.model.items()})
     for name, parameter in parameters.items():
-        if (found := _kind(state.model[name])) != _kind(parameter):
-            kinds = f"{found}, not {_kind(parameter)}"
-            raise MemlmError(f"{path} is of another model: {name!r} is {kinds}; config.toml must be the run's own")
+        if difference := _difference(state.model[name], parameter):
+            raise MemlmError(
+                f"{path} is of another model: {name!r} is {difference}; config.toml must be the run's own"
+            )
     with torch.no_grad():
         for name, parameter in parameters.items():
             parameter.copy_(state.model[name])
 
 
-def _kind(tensor: Tensor) -> str:
-    """(4, 4), and its type if that is not float32."""
-    dtype = "" if tensor.dtype == torch.float32 else f" of {tensor.dtype}".replace("torch.", "")
-    return f"{tuple(tensor.shape)}{dtype}"
+def _difference(found: Tensor, wanted: Tensor) -> str:
+    """How a tensor differs in shape or, which would be a silent loss, in type; empty if it does not."""
+    if found.shape != wanted.shape:
+        return f"{tuple(found.shape)}, not {tuple(wanted.shape)}"
+    return "" if found.dtype == wanted.dtype else f"{found.dtype}, not {wanted.dtype}".replace("torch.", "")
 
 
 def set_aside(folder: Path, state: Checkpoint) -> None:
