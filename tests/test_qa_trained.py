@@ -50,7 +50,7 @@ def ended(path: Path, config: QAConfig, tasks: list[int], *, seed: int = 1, more
         model = runs.build(config, len(words), restarts=1)
         model.init_std = 0.6
         model.initialise([seed])
-        words.save(path / "vocab.txt")
+        run.note_made_with(config, words)
         checkpoint.save(run.best, model, {"step": 1})
     run.write_json("summary.json", runs.over_tasks({str(task): 0.0 for task in tasks}))
     return path
