@@ -32,12 +32,17 @@ def test_the_commands_run_in_their_order(
 ):
     corpus.rename(tmp_path / "ptb")  # what the README calls ptb is a folder of this name here
     monkeypatch.setattr("memlm.data.dataset.CATALOG", {})
-    lines = commands("Use") + commands("What the memory attends to")
-    assert [line.split()[1] for line in lines] == ["train", "train", "eval", "compare", "attend", "attend"]
+    Path("text.txt").write_text("a0 b0 c0 d\n")
+    monkeypatch.setattr("memlm.streams.dynamic.STATISTICS_SEGMENTS", 10)
+    lines = [
+        line for part in ("Use", "Putting a model to use", "What the memory attends to") for line in commands(part)
+    ]
+    verbs = [line.split()[1] for line in lines]
+    assert verbs == [*["train"] * 3, "eval", "compare", "score", "generate", "eval", "export", "attend", "attend"]
     for line in lines:
         words = shlex.split(line)[1:]
         if words[0] == "train":
-            words += QUICK if "lstm" not in words else ("--max-steps", "3")
+            words += () if "kneser-ney" in words else ("--max-steps", "3") if "lstm" in words else QUICK
         words = [word.replace("memn2n-6x100", "memn2n-6x8") for word in words]
         result = memlm(*words)
         assert result.exit_code == 0, (line, result.output)
@@ -69,7 +74,7 @@ def test_what_it_names_is_there(memlm: Callable[..., Result]):
     recipes = memlm("recipes").output
     for name in re.findall(r"--recipe ([\w-]+)", README):
         assert name in recipes
-    options = "".join(memlm(verb, "--help").output for verb in ("train", "eval", "ask", "attend"))
+    options = "".join(memlm(verb, "--help").output for verb in ("train", "eval", "ask", "attend", "score"))
     for option in re.findall(r"`(--[a-z-]+)", README):
         assert option in options, option
     tree = README.split("## What is where")[1].split("A run folder")[0]
