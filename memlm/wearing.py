@@ -1,6 +1,7 @@
 """A trained model in wrappers at evaluation: cache, dynamic evaluation, and a mixture with other models."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -35,13 +36,9 @@ def wear(
     data = model.data("train", "valid") if dynamic else model.data("valid")
     segment = DynamicWeights().segment
     rms = gradient_rms(model.model, data.splits["train"].tokens, segment=segment) if dynamic else ()
-    worn = Worn(model=model.model, others=[other.model for other in mix], rms=rms)
-    known = None if again else _tuned_before(model, cache=cache, dynamic=dynamic, mix=mix)
-    if known is not None:
-        report("weights: as they were tuned before")
-        worn = replace(worn, wrappers=known)
-    else:
-        worn = tune(worn, data.splits["valid"].tokens, cache=cache, dynamic=dynamic, report=report)
+    known = Wrappers() if again else _tuned_before(model, cache=cache, dynamic=dynamic, mix=mix)
+    worn = Worn(model=model.model, others=[other.model for other in mix], wrappers=known, rms=rms)
+    worn = tune(worn, data.splits["valid"].tokens, cache=cache, dynamic=dynamic, report=report)
     return replace(model, worn=worn, wrappers=describe(worn.wrappers, mix))
 
 
@@ -67,27 +64,27 @@ def _identity(model: TrainedModel) -> dict[str, Any]:
     }
 
 
-def _tuned_before(model: TrainedModel, *, cache: bool, dynamic: bool, mix: Sequence[TrainedModel]) -> Wrappers | None:
-    """The weights in a passport of this very model in these very wrappers."""
+def _tuned_before(model: TrainedModel, *, cache: bool, dynamic: bool, mix: Sequence[TrainedModel]) -> Wrappers:
+    """What passports of this very model know of the weights; those of an inner wrapper do not depend on outer ones."""
     identities = [_identity(other) for other in mix]
+    known = Wrappers()
     for passport in passports(model.run):
-        try:
+        with suppress(KeyError, TypeError, ValueError, AttributeError):  # not to be read: tune anew
             worn = passport["wrappers"]
+            if (passport["checkpoint"], passport["step"]) != (model.checkpoint, model.step):
+                continue
+            if dynamic and DYNAMIC in worn:
+                known = replace(known, dynamic=DynamicWeights(**worn[DYNAMIC]))
+            if (DYNAMIC in worn) != dynamic:
+                continue
+            if cache and CACHE in worn:
+                known = replace(known, cache=CacheWeights(**worn[CACHE]))
             others = worn.get(MIX, [])
-            same_mix = [
-                {key: other[key] for key in identity} for other, identity in zip(others, identities, strict=True)
-            ]
-            if (
-                (passport["checkpoint"], passport["step"]) == (model.checkpoint, model.step)
-                and (CACHE in worn, DYNAMIC in worn) == (cache, dynamic)
-                and same_mix == identities
-            ):
-                weights = [other["weight"] for other in others]
-                return Wrappers(
-                    cache=CacheWeights(**worn[CACHE]) if cache else None,
-                    dynamic=DynamicWeights(**worn[DYNAMIC]) if dynamic else None,
-                    mix=(1 - sum(weights), *weights) if weights else (),
-                )
-        except (KeyError, TypeError, ValueError, AttributeError):  # of other models, or not to be read: tune anew
-            continue
-    return None
+            if (CACHE in worn) == cache and [_without_weight(other) for other in others] == identities:
+                weights = [float(other["weight"]) for other in others]
+                known = replace(known, mix=(1 - sum(weights), *weights) if weights else ())
+    return known
+
+
+def _without_weight(other: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in other.items() if key != "weight"}

@@ -62,13 +62,15 @@ class Worn:
 
 
 def tune(worn: Worn, valid: Tokens, *, cache: bool, dynamic: bool, report: Report) -> Worn:
-    """The model with the weights of the wrappers asked for, and of its mixture with the others, tuned one after the
-    other on the validation split: what the model wears innermost comes first.
+    """The model with the weights of the wrappers asked for, and of its mixture with the others.
+
+    Those that are not known yet are tuned on the validation split, one after the other, the innermost wrapper first.
     """
-    if dynamic:
+    known = worn.wrappers
+    if dynamic and not known.dynamic:
         worn = worn.given(dynamic=tune_dynamic(worn.model, worn.rms, valid, report))
-    if cache:
+    if cache and not known.cache:
         worn = worn.given(cache=tune_cache(worn.inner(), valid, report))
-    if worn.others:
+    if worn.others and not known.mix:
         worn = worn.given(mix=tune_mixture([worn.stream(), *map(ModelStream, worn.others)], valid, report))
     return worn
