@@ -140,6 +140,8 @@ def test_a_question_that_the_story_asks_brings_its_answer_and_the_story_before_i
         ("1 Mary left.\n\n3 John left.\n", "story.txt, line 3: number 3 is out of order: expected 1 or 2"),
         ("1 Mary left.\n1 John left.\n", "story.txt, line 2: another story begins"),
         ("Mary left.\nWhere is Mary?\n", "story.txt, line 2: a missing tab"),
+        ("1 Mary left.\nJohn left.\n3 Mary sat.\n", "story.txt, line 2: no number at the start"),
+        ("3 men left.\nJohn left.\n", "story.txt, line 2: no number at the start"),
         ("Mary left.\n.\n", "story.txt, line 2: a number without a sentence"),
         ("1 Where is Mary?\thome\t1\n", "story.txt, line 1: a question before any sentence"),
     ],

@@ -112,7 +112,10 @@ def about(lines: Iterable[bytes], question: str, source: str) -> Question:
     if not asked:
         raise MemlmError("the question is empty")
     there = [(place, raw) for place, raw in enumerate(lines, 1) if raw.strip()]
-    if not all(raw.split()[0].isdigit() for _, raw in there):
+    plain = [place for place, raw in there if not raw.split()[0].isdigit()]
+    if 0 < len(plain) < len(there):
+        raise MemlmError(f"{source}, line {plain[0]}: no number at the start, where other lines have one")
+    if plain:
         said = [(place, part) for place, raw in there for part in re.split(rb"(?<=\.)\s+", raw.strip())]
         there = [(place, b"%d %s" % (number, part)) for number, (place, part) in enumerate(said, 1)]
     found, line, story = None, None, _Story()
