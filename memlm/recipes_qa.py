@@ -81,6 +81,7 @@ QA_RECIPES: dict[str, Callable[[], QAConfig]] = {
     "lstm": lstm,
 }
 DEFAULT_QA_RECIPE = {"memn2n-qa": "pe-ls-rn", "lstm-qa": "lstm"}
+DEFAULT_JOINT = "pe-ls-rn-joint"  # of memn2n-qa
 
 
 def qa_recipe(name: str, *, size: str = "1k") -> QAConfig:

@@ -10,7 +10,7 @@ from memlm.config import DEVICES, RunConfig, Settings, field_types, read_toml
 from memlm.config_qa import DATASETS_OF_QUESTIONS, QAConfig
 from memlm.errors import MemlmError
 from memlm.recipes import DEFAULT_RECIPE, RECIPES, recipe
-from memlm.recipes_qa import DEFAULT_QA_RECIPE, QA_RECIPES, qa_recipe
+from memlm.recipes_qa import DEFAULT_JOINT, DEFAULT_QA_RECIPE, QA_RECIPES, qa_recipe
 
 Command = Callable[..., Any]
 AnyConfig = RunConfig[Any, Any]
@@ -30,8 +30,8 @@ def settings_options(command: Command) -> Command:
     return command
 
 
-def _recipe(name: str) -> AnyConfig:
-    return recipe(name) if name in RECIPES else qa_recipe(name)
+def _recipe(name: str, *, size: str = "1k") -> AnyConfig:
+    return recipe(name) if name in RECIPES else qa_recipe(name, size=size)
 
 
 def _option(
@@ -97,19 +97,24 @@ def device_option(command: Command) -> Command:
 def resolve(
     *, recipe_name: str | None, config_file: Any, dataset: str | None, model: str | None, options: Mapping[str, Any]
 ) -> AnyConfig:
-    """The settings that a command line asks for: recipe, then config file, then options, the later ones on top."""
+    """The settings that a command line asks for: recipe, then config file, then options, the later ones on top.
+
+    What a recipe is depends on joint and size, wherever these are asked for.
+    """
     values = read_toml(config_file) if config_file else {}
-    table = values.get("model", {})
-    in_file = table.get("name") if isinstance(table, dict) else None
-    name = model or in_file
-    asks = (dataset or values.get("dataset")) in DATASETS_OF_QUESTIONS
-    config = _recipe(recipe_name or DEFAULTS.get(name or "", "pe-ls-rn" if asks else "memn2n"))
+    tables = {part: values[part] for part in ("model", "train") if isinstance(values.get(part), dict)}
+    given = {setting: value for setting, value in options.items() if value is not None}
+    first = tables.get("train", {}) | given
+    name = model or tables.get("model", {}).get("name")
+    if name not in list(DEFAULTS):
+        name = "memn2n-qa" if (dataset or values.get("dataset")) in DATASETS_OF_QUESTIONS else "memn2n"
+    default = DEFAULT_JOINT if name == "memn2n-qa" and first.get("joint") is True else DEFAULTS[name]
+    config = _recipe(recipe_name or default, size=first.get("size", "1k"))
     if config_file:
         config = type(config).from_dict(values, base=config, where=str(config_file))
     if model and model != config.model.name:
         source = f"recipe {recipe_name}" if recipe_name else str(config_file)
         raise MemlmError(f"--model {model} does not fit {source}, which is of {config.model.name}")
-    given = {setting: value for setting, value in options.items() if value is not None}
     of_model = {key: value for key, value in given.items() if key in config.model.names()}
     of_training = {key: value for key, value in given.items() if not config.is_counted and key in config.train.names()}
     for key in given:
