@@ -1,8 +1,14 @@
 """The questions that a model is trained and tested on, under one vocabulary and one memory."""
 
+from pathlib import Path
+
 import pytest
 
+from memlm.config_qa import QATrainConfig
+from memlm.data import fetch
 from memlm.data.babi import parse
+from memlm.data.catalog import lookup
+from memlm.errors import MemlmError
 from memlm.qa import tasks
 
 
@@ -17,3 +23,27 @@ def test_a_test_story_is_no_longer_than_those_of_training(monkeypatch: pytest.Mo
     assert loaded.test.supporting.tolist() == [[False, True]]
     assert loaded.train_task_of.tolist() == [7, 7]
     assert tasks.load("made up", [7], size="1k", memory_size=1).test.stories.shape == (1, 1)
+
+
+def test_only_an_absent_optional_file_leaves_a_task_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    for file in lookup("babi").files:
+        if "en-10k/qa3_" not in file.path:
+            (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / file.path).touch()
+    got: list[str] = []
+
+    def get(name: str) -> Path:
+        got.append(name)
+        if len(got) == 1:
+            raise MemlmError("the connection dropped")
+        return tmp_path
+
+    monkeypatch.setattr(fetch, "get", get)
+    config = QATrainConfig(size="10k")
+    with pytest.raises(MemlmError, match="the connection dropped"):
+        tasks.task_numbers("babi", config)
+    present, absent = tasks.task_numbers("babi", config)
+    assert got == ["babi", "babi"]  # once each time
+    assert present == [1, 2, *range(4, 21)]
+    assert len(absent) == 1
+    assert absent[0].startswith("task 3 of babi at 10k can't be used: ")

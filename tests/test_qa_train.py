@@ -208,7 +208,7 @@ def test_the_restart_of_the_lowest_training_error_is_kept(questions: QuestionSet
     training = start(with_train(SMALL, epochs=25), questions)
     ones = np.ones(len(questions), np.int64)
     sets: dict[str, Any] = {"train": questions, "test": questions, "train_task_of": ones, "test_task_of": ones}
-    data = Tasks(numbers=(1,), words=WORDS, **sets)
+    data = Tasks(words=WORDS, **sets)
     run = RunFolder.create(tmp_path / "run", SMALL, WORDS)
     train(training, 25)
     result = runs.conclude(training, data, run)

@@ -30,7 +30,7 @@ def test_the_vocabulary_holds_words_and_answers_once():
 def test_every_sentence_is_found_again_in_its_slot():
     asked = questions()
     words = vocabulary(asked)
-    encoded = encode(asked, words)
+    encoded = encode(asked, words, memory_size=50)
     assert encoded.sentences.shape == (3, 3)  # U: the same sentence is there once
     assert encoded.stories.shape == (3, 3)
 
@@ -48,7 +48,7 @@ def test_every_sentence_is_found_again_in_its_slot():
 
 
 def test_padding_stands_at_the_end_of_sentences_and_at_the_beginning_of_stories():
-    encoded = encode(questions(), vocabulary(questions()))
+    encoded = encode(questions(), vocabulary(questions()), memory_size=50)
     assert (np.diff((encoded.sentences == EMPTY).astype(int), axis=1) >= 0).all()
     assert (np.diff((encoded.questions == EMPTY).astype(int), axis=1) >= 0).all()
     assert (np.diff((encoded.stories == EMPTY).astype(int), axis=1) <= 0).all()
@@ -69,7 +69,11 @@ def test_only_the_last_sentences_are_kept():
 def test_an_answer_that_training_never_gave_is_no_class():
     asked = questions()
     words = WordList([word for word in vocabulary(asked).words if "," not in word])
-    assert encode(asked, words).answers.tolist() == [words.words.index("home"), UNSEEN, words.words.index("mary")]
+    assert encode(asked, words, memory_size=50).answers.tolist() == [
+        words.words.index("home"),
+        UNSEEN,
+        words.words.index("mary"),
+    ]
 
 
 @pytest.mark.parametrize(("word", "line"), [("left", 2), ("home", 1), ("where", 3)])
@@ -77,24 +81,24 @@ def test_an_unknown_word_is_named_with_its_line(word: str, line: int):
     asked = questions()
     words = WordList([known for known in vocabulary(asked).words if known != word])
     with pytest.raises(MemlmError, match=rf"^story.txt, line {line}: unknown word '{word}'"):
-        encode(asked, words)
+        encode(asked, words, memory_size=50)
 
 
 def test_questions_are_taken_in_the_order_asked_for():
-    encoded = encode(questions(), vocabulary(questions()))
+    encoded = encode(questions(), vocabulary(questions()), memory_size=50)
     taken = encoded.take(np.array([2, 0]))
     assert len(taken) == 2
     np.testing.assert_array_equal(taken.stories, encoded.stories[[2, 0]])
     np.testing.assert_array_equal(taken.answers, encoded.answers[[2, 0]])
     np.testing.assert_array_equal(taken.sentences, encoded.sentences)
-    assert taken.sha256 != encoded.sha256 == encode(questions(), vocabulary(questions())).sha256
+    assert taken.sha256 != encoded.sha256 == encode(questions(), vocabulary(questions()), memory_size=50).sha256
 
 
 def test_a_tenth_is_held_out_by_the_seed():
-    train, valid = hold_out(1000, seed=3)
+    train, valid = hold_out(1000, seed=3, share=0.1)
     assert (len(train), len(valid)) == (900, 100)
     assert sorted([*train, *valid]) == list(range(1000))
     assert not np.array_equal(np.sort(valid), np.arange(900, 1000))
-    for part, again in zip((train, valid), hold_out(1000, seed=3), strict=True):
+    for part, again in zip((train, valid), hold_out(1000, seed=3, share=0.1), strict=True):
         np.testing.assert_array_equal(part, again)
-    assert not np.array_equal(train, hold_out(1000, seed=4)[0])
+    assert not np.array_equal(train, hold_out(1000, seed=4, share=0.1)[0])

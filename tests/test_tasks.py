@@ -35,7 +35,7 @@ def test_the_real_tasks_have_a_thousand_questions_each_and_173_words():
         asked = load_questions("babi", task)
         assert {split: len(questions) for split, questions in asked.items()} == {"train": 1000, "test": 1000}
         words = vocabulary(asked["train"])
-        test = encode(asked["test"], words)
+        test = encode(asked["test"], words, memory_size=50)
         assert all(question.supporting for question in asked["test"])
         # The last 50 sentences always hold what the answer follows from.
         wanted = [len(set(question.supporting)) for question in asked["test"]]

@@ -16,8 +16,6 @@ from memlm.errors import MemlmError
 
 EMPTY = -1  # no word, no sentence
 UNSEEN = -1  # an answer that training never gave: no prediction can be right
-MEMORY_SIZE = 50  # sentences of a story that are kept, the last ones: Sukhbaatar et al. 2015, section 4.2
-VALIDATION_SHARE = 0.1  # of the training questions: ibid.
 
 Ids = npt.NDArray[np.int64]
 
@@ -73,7 +71,7 @@ def vocabulary(questions: Iterable[Question]) -> WordList:
     return WordList(sorted(words.union(*seen)))
 
 
-def encode(questions: Sequence[Question], words: WordList, *, memory_size: int = MEMORY_SIZE) -> QuestionSet:
+def encode(questions: Sequence[Question], words: WordList, *, memory_size: int) -> QuestionSet:
     """The questions as arrays; S is the longest story's length, `memory_size` at most.
 
     Raises MemlmError, naming file and line, for a word of a story or question that the vocabulary does not hold.
@@ -120,7 +118,7 @@ def data_sha256(questions: Iterable[Question]) -> str:
     return digest.hexdigest()
 
 
-def hold_out(count: int, *, seed: int, share: float = VALIDATION_SHARE) -> tuple[Ids, Ids]:
+def hold_out(count: int, *, seed: int, share: float) -> tuple[Ids, Ids]:
     """Numbers of the training and of the validation questions out of `count`: a seeded shuffle, cut in two."""
     order = np.random.default_rng(seed).permutation(count)
     kept = count - round(share * count)

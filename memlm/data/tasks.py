@@ -1,5 +1,6 @@
 """Datasets of question-answering tasks: bAbI, and the stories' own. Which tasks they have, and where each lies."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,39 @@ def task_files(dataset: str, task: int, size: str = "1k") -> dict[str, Path]:
 
     Raises MemlmError for a task or size that the dataset does not have, and for an optional file that is absent.
     """
+    paths = _paths(dataset, task, size)
+    place = fetch.get(dataset)
+    if lack := _lack(place, paths):
+        raise MemlmError(_unusable(dataset, task, size, lack))
+    return {split: place / path for split, path in paths.items()}
+
+
+def usable_tasks(dataset: str, size: str) -> tuple[list[int], list[str]]:
+    """The tasks whose files are there, and why each of the others can't be used, a line each.
+
+    The files are got first if they are not there. Raises MemlmError if that fails, or the dataset has no such size.
+    """
+    wanted = {task: _paths(dataset, task, size) for task in range(1, len(task_names(dataset)) + 1)}
+    place = fetch.get(dataset)
+    lacks = {task: _lack(place, paths) for task, paths in wanted.items()}
+    absent = [_unusable(dataset, task, size, lack) for task, lack in lacks.items() if lack]
+    return [task for task, lack in lacks.items() if not lack], absent
+
+
+def _lack(place: Path, paths: Mapping[str, str]) -> Path | None:
+    """The first of these files that is absent."""
+    return next((place / path for path in paths.values() if not (place / path).is_file()), None)
+
+
+def _unusable(dataset: str, task: int, size: str, lack: Path) -> str:
+    return (
+        f"task {task} of {dataset} at {size} can't be used: {lack} is absent, an optional file that what {dataset} "
+        "was got from does not hold"
+    )
+
+
+def _paths(dataset: str, task: int, size: str) -> dict[str, str]:
+    """Train and test file of a task in the dataset's folder."""
     names = task_names(dataset)
     if not 1 <= task <= len(names):
         raise MemlmError(f"{dataset} has no task {task}: its tasks are 1 to {len(names)}")
@@ -63,14 +97,7 @@ def task_files(dataset: str, task: int, size: str = "1k") -> dict[str, Path]:
     }
     if not found:
         raise MemlmError(f"{dataset} has no size {size}: it has 1k")
-    place = fetch.get(dataset)
-    for path in found.values():
-        if not (place / path).is_file():
-            raise MemlmError(
-                f"task {task} of {dataset} at {size} can't be used: {place / path} is absent, an optional file that "
-                f"what {dataset} was got from does not hold"
-            )
-    return {split: place / path for split, path in found.items()}
+    return found
 
 
 def load_questions(dataset: str, task: int, size: str = "1k") -> dict[str, list[Question]]:

@@ -44,10 +44,8 @@ class TrainedAnswerer:
 
 
 def load(run: RunFolder, *, device: str | torch.device = "cpu") -> TrainedAnswerer:
-    """The model of a run that has ended. Raises MemlmError if it has not, or its files are of another model."""
+    """The model of a run that has ended. Raises MemlmError if its files are missing, or of another model."""
     config, words = run.qa_config(), run.qa_vocabulary()
-    if not checkpoint.exists(run.best):
-        raise MemlmError(f"{run.path} has not ended yet: go on with `memlm train --resume {run.path}`")
     model = build(config, len(words), restarts=1)
     checkpoint.fill(model, checkpoint.read(run.best))
     return TrainedAnswerer(run=run, config=config, words=words, model=model.to(device).eval())

@@ -8,7 +8,7 @@ import numpy as np
 from memlm.config_qa import QATrainConfig
 from memlm.data.babi import Question
 from memlm.data.questions import Ids, QuestionSet, encode, vocabulary
-from memlm.data.tasks import load_questions, task_files, task_names
+from memlm.data.tasks import load_questions, task_files, usable_tasks
 from memlm.data.vocab import WordList
 from memlm.errors import MemlmError
 
@@ -22,7 +22,6 @@ class Tasks:
     `examples` has a test question of each task, to be looked at.
     """
 
-    numbers: tuple[int, ...]
     words: WordList
     train: QuestionSet
     test: QuestionSet
@@ -41,20 +40,14 @@ def task_numbers(dataset: str, config: QATrainConfig) -> tuple[list[int], list[s
     if config.task != "all":
         task_files(dataset, int(config.task), config.size)
         return [int(config.task)], []
-    present, absent = [], []
-    for number in range(1, len(task_names(dataset)) + 1):
-        try:
-            task_files(dataset, number, config.size)
-            present.append(number)
-        except MemlmError as error:
-            absent.append(str(error))
+    present, absent = usable_tasks(dataset, config.size)
     if not present:
         raise MemlmError(absent[0])
     return present, absent
 
 
-def load(dataset: str, numbers: Sequence[int], *, size: str, memory_size: int, words: WordList | None = None) -> Tasks:
-    """The questions of these tasks; without `words`, the vocabulary is that of their training questions.
+def load(dataset: str, numbers: Sequence[int], *, size: str, memory_size: int) -> Tasks:
+    """The questions of these tasks; the vocabulary is that of their training questions.
 
     A test story has no more sentences than the longest story of training: a model has seen no older ones.
     """
@@ -62,12 +55,11 @@ def load(dataset: str, numbers: Sequence[int], *, size: str, memory_size: int, w
     joined: dict[str, list[Question]] = {
         split: [question for number in numbers for question in found[number][split]] for split in ("train", "test")
     }
-    words = words or vocabulary(joined["train"])
+    words = vocabulary(joined["train"])
     train = encode(joined["train"], words, memory_size=memory_size)
     test = encode(joined["test"], words, memory_size=train.stories.shape[1])
     task_of = {split: np.repeat(numbers, [len(found[n][split]) for n in numbers]) for split in ("train", "test")}
     return Tasks(
-        numbers=tuple(numbers),
         words=words,
         train=train,
         test=test,
