@@ -4,7 +4,9 @@ Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, Table 1, of bA
 et al. (`memnn` is told the supporting sentences, `memnn-wsh` guesses them) are quoted there and not built here.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 FAILED_ABOVE = 5.0  # percent: a task with a higher error fails
 
@@ -76,3 +78,17 @@ def _columns() -> dict[str, Column]:
 
 
 TABLE1 = _columns()
+
+
+def figures(name: str, tasks: Collection[int], size: str) -> dict[str, Any]:
+    """The paper's figures of a column over these tasks: tasks (number -> percent), mean_error, failed_tasks.
+
+    `tasks` is None at 10k, of which the paper has only the sums; these are None unless they are of the same tasks.
+    """
+    column = TABLE1[name]
+    whole = len(tasks) == len(column.errors)
+    return {
+        "tasks": {str(task): column.errors[task - 1] for task in tasks} if size == "1k" else None,
+        "mean_error": column.mean_error[size] if whole else None,
+        "failed_tasks": column.failed_tasks[size] if whole else None,
+    }

@@ -15,7 +15,9 @@ from memlm.data import tasks as dataset_tasks
 from memlm.data.questions import QuestionSet
 from memlm.qa import table
 from memlm.qa import tasks as qa_tasks
+from memlm.qa.trained import load_answerer
 from memlm.runlog import RunFolder
+from memlm.table1 import TABLE1
 from tests.test_runlog import curves
 
 Memlm = Callable[..., Result]
@@ -32,6 +34,7 @@ def short_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
         return {"train": asked, "test": asked[:30]}
 
     monkeypatch.setattr(qa_tasks, "load_questions", few)
+    monkeypatch.setattr("memlm.qa.trained.load_questions", few)
     monkeypatch.setitem(dataset_tasks.TASKS, "stories-qa", dataset_tasks.TASKS["stories-qa"][:3])
 
 
@@ -197,16 +200,20 @@ def test_a_config_file_and_the_model_choose_question_answering(memlm: Memlm):
     assert RunFolder.open(Path("reader")).qa_config().model.name == "lstm-qa"
 
 
-def tiny_column(name: str, *, size: str, restarts: int, seed: int) -> QAConfig:
+def tiny_column(name: str, *, size: str, restarts: int, seed: int, device: str) -> QAConfig | None:
+    if TABLE1[name].quoted:
+        return None
     model = AnswererConfig(units=6, sentences="bow" if name == "bow" else "pe")
     return QAConfig(
-        dataset="stories-qa", model=model, train=QATrainConfig(epochs=1, restarts=restarts, size=size, seed=seed)
+        dataset="stories-qa",
+        model=model,
+        train=QATrainConfig(epochs=1, restarts=restarts, size=size, seed=seed, device=device),
     )
 
 
 def test_a_table_is_measured_beside_the_paper_and_resumed(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(table, "column_config", tiny_column)
-    command = ("reproduce", "table1", "--columns", "bow,pe", "--restarts", 2)
+    command = ("reproduce", "table1", "--columns", "bow, pe", "--device", "cpu", "--restarts", 2)
     stopping(monkeypatch, 8)
     assert memlm(*command).exit_code == 130
     never(monkeypatch)
@@ -217,14 +224,47 @@ def test_a_table_is_measured_beside_the_paper_and_resumed(memlm: Memlm, monkeypa
     found = json.loads(memlm(*command, "--json").stdout)
     assert {path: path.stat().st_mtime_ns for path in Path("runs").rglob("summary.json")} == before  # not done again
     assert found["columns"]["bow"]["paper"]["tasks"]["2"] == 17.6
-    assert found["columns"]["pe"]["paper"]["mean_error"] == 20.3
+    assert found["columns"]["pe"]["paper"]["mean_error"] is None  # which is of twenty tasks
     own = json.loads(Path("runs/table1-1k/pe/summary.json").read_text())
     assert found["columns"]["pe"]["measured"]["mean_error"] == own["mean_error"]
+    support = found["columns"]["pe"]["measured"]["support"]
+    assert support == load_answerer("runs/table1-1k/pe").evaluate()["support"]
+    assert f"{100 * support['2']:.1f}" in output.split("support %")[1]
+    assert RunFolder.open(Path("runs/table1-1k/pe")).qa_config().train.device == "cpu"
+    well(memlm(*command, "--device", "auto"))  # where it was computed is no matter of what was measured
     assert "holds a run of other settings" in refused(memlm(*command[:-1], 3))
 
 
 @pytest.mark.parametrize(
-    ("columns", "message"), [("pe-lss", "did you mean 'pe-ls'?"), ("memnn", "memnn is quoted from the paper")]
+    ("columns", "message"), [("pe-lss", "did you mean 'pe-ls'?"), ("pe,", "unknown column of Table 1 ''")]
 )
-def test_columns_that_can_not_be_measured_are_refused(columns: str, message: str, memlm: Memlm):
+def test_columns_that_the_paper_lacks_are_refused(columns: str, message: str, memlm: Memlm):
     assert message in refused(memlm("reproduce", "table1", "--columns", columns))
+
+
+def test_columns_that_memlm_does_not_measure_are_quoted(memlm: Memlm):
+    command = ("reproduce", "table1", "--columns", "memnn,memnn-wsh")
+    lines = [line.split() for line in well(memlm(*command)).splitlines()]
+    assert ["19:", "path", "finding", "64.0", "100.0"] in lines
+    assert ["mean", "error", "6.7", "40.2"] in lines
+    assert "memnn, paper (quoted)" in " ".join(memlm(*command).output.split())
+    found = json.loads(memlm(*command, "--size", "10k", "--json").stdout)["columns"]["memnn"]
+    assert (found["measured"], found["quoted"], found["absent"]) == (None, True, [])
+    assert found["paper"] == {"tasks": None, "mean_error": 3.2, "failed_tasks": 2}
+    assert not Path("runs").exists()
+
+
+def test_all_columns_are_those_of_the_paper(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(table, "reproduce", lambda path, config, observer, stop: SUMMARY)
+    found = json.loads(memlm("reproduce", "table1", "--columns", "all", "--json").stdout)
+    assert list(found["columns"]) == list(TABLE1)
+    assert [name for name, column in found["columns"].items() if column["quoted"]] == ["memnn", "memnn-wsh"]
+
+
+SUMMARY = {
+    "tasks": {"1": 9.0},
+    "mean_error": 9.0,
+    "failed_tasks": 1,
+    "support": {"1": None},
+    "seconds": 1.0,
+}

@@ -132,8 +132,11 @@ def test_every_recipe_stands_beside_its_own_column(name: str):
 
 def test_a_run_of_no_column_has_no_paper_beside_it(tmp_path: Path):
     config = qa_recipe("pe-ls-rn")
-    four = dataclasses.replace(config, model=config.model.replace({"hops": 4}))
-    assert column_of(four) is None
+    for other in ({"hops": 4}, {"units": 50}, {"temporal_encoding": False}, {"memory_size": 51}):
+        assert column_of(dataclasses.replace(config, model=config.model.replace(other))) is None
+    for way in ({"joint": True}, {"noise": 0.2}):
+        assert column_of(dataclasses.replace(config, train=config.train.replace(way))) is None
+    assert column_of(dataclasses.replace(config, model=config.model.replace({"memory_size": 10}))) == "pe-ls-rn"
     own = dataclasses.replace(config, dataset="stories-qa", train=config.train.replace({"task": "1"}))
     assert load_answerer(ended(tmp_path / "run", own, [1])).evaluate()["paper"] is None
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from memlm.table1 import FAILED_ABOVE, TABLE1
+from memlm.table1 import FAILED_ABOVE, TABLE1, figures
 
 
 @pytest.mark.parametrize("name", TABLE1)
@@ -23,3 +23,14 @@ def test_the_figures_asked_for_are_there():
     assert TABLE1["bow"].errors[15] == 52.0
     assert TABLE1["pe-ls-lw-joint"].mean_error["10k"] == 11.0
     assert [name for name, column in TABLE1.items() if column.quoted] == ["memnn", "memnn-wsh"]
+
+
+def test_the_mean_of_twenty_tasks_does_not_stand_beside_that_of_fewer():
+    whole = figures("pe", range(1, 21), "1k")
+    assert (list(whole["tasks"].values()), whole["mean_error"], whole["failed_tasks"]) == (
+        list(TABLE1["pe"].errors),
+        20.3,
+        13,
+    )
+    assert figures("pe", range(1, 21), "10k") == {"tasks": None, "mean_error": 9.4, "failed_tasks": 6}
+    assert figures("pe", [4, 2], "1k") == {"tasks": {"4": 3.8, "2": 21.6}, "mean_error": None, "failed_tasks": None}

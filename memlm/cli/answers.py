@@ -11,6 +11,8 @@ from memlm.cli import tables
 from memlm.errors import MemlmError
 from memlm.table1 import FAILED_ABOVE
 
+SUPPORT = "support: questions whose most attended sentence at some hop supports the answer"
+
 
 def evaluate(
     run: Path, split: str, protocol: str, device: str, *, of_texts: Mapping[str, object], as_json: bool
@@ -33,25 +35,39 @@ def evaluate(
 def show(result: dict[str, Any]) -> None:
     """A row a task, and for several of them the mean and how many fail. Errors in percent."""
     names, paper, support = result["names"], result["paper"], result["support"]
-    columns = {"task": _labels(names), "error %": _errors(result)}
+    columns = {"task": _labels(names), "error %": _errors(result, names)}
     if paper:
-        quoted = paper["tasks"] or dict.fromkeys(names)
-        columns[f"paper, {paper['column']}"] = _errors(paper | {"tasks": quoted})
-    attends = any(share is not None for share in support.values())
-    if attends:
-        columns["support %"] = [
-            *(None if share is None else f"{100 * share:.1f}" for share in support.values()),
-            "",
-            "",
-        ]
+        columns[f"paper, {paper['column']}"] = _errors(paper, names)
+    if _attends(support):
+        columns["support %"] = [*_shares(support, names), "", ""]
     rows = list(zip(*columns.values(), strict=True))
     together = ", all tasks together" if result["joint"] else ""
     click.echo(f"{result['label']} on {result['dataset']} {result['split']}, {result['size']} a task{together}")
     tables.show(list(columns), rows if len(names) > 1 else rows[:1])
     if result["absent"]:
         click.echo(f"not in this run: task {', '.join(map(str, result['absent']))}")
-    if attends:
-        click.echo("support: questions whose most attended sentence at some hop supports the answer")
+    if _attends(support):
+        click.echo(SUPPORT)
+
+
+def show_beside_the_paper(found: Mapping[str, Any], tasks: Sequence[str]) -> None:
+    """Tasks down, columns of Table 1 across: the paper's errors and those measured, then the support."""
+    names = {str(number): name for number, name in enumerate(tasks, 1)}
+    errors, support = {"error %": _labels(names)}, {"support %": _labels(names)[: len(names)]}
+    for column, part in found.items():
+        errors[f"{column}, paper{' (quoted)' if part['quoted'] else ''}"] = _errors(part["paper"], names)
+        if own := part["measured"]:
+            errors[f"{column}, measured"] = _errors(own, names)
+            if _attends(own["support"]):
+                support[column] = _shares(own["support"], names)
+    tables.show(list(errors), list(zip(*errors.values(), strict=True)))
+    if len(support) > 1:
+        tables.show(list(support), list(zip(*support.values(), strict=True)))
+        click.echo(SUPPORT)
+    for column, part in found.items():
+        if part["absent"]:
+            absent = ", ".join(map(str, part["absent"]))
+            click.echo(f"{column}: task {absent} is not in the data at hand, nor in its mean; the paper's is left out")
 
 
 def compare(runs: Sequence[Path], plot: Path | None, *, as_json: bool) -> None:
@@ -69,7 +85,7 @@ def compare(runs: Sequence[Path], plot: Path | None, *, as_json: bool) -> None:
 
 def show_together(results: Sequence[dict[str, Any]]) -> None:
     """Tasks down, runs across, as in Table 1: errors in percent."""
-    columns = [_labels(results[0]["names"]), *map(_errors, results)]
+    columns = [_labels(results[0]["names"]), *(_errors(result, results[0]["names"]) for result in results)]
     tables.show(("error %", *(result["run"] for result in results)), list(zip(*columns, strict=True)))
 
 
@@ -78,9 +94,19 @@ def _labels(names: Mapping[str, str]) -> list[str | None]:
     return [*(f"{task}: {name}" for task, name in names.items()), "mean error", f"failed tasks (> {FAILED_ABOVE:g} %)"]
 
 
-def _errors(figures: Mapping[str, Any]) -> list[str | None]:
-    """The cells of a column: the tasks' errors in percent, their mean, and how many fail."""
-    errors = [
-        None if error is None else f"{error:.1f}" for error in (*figures["tasks"].values(), figures["mean_error"])
-    ]
-    return [*errors, None if figures["failed_tasks"] is None else str(figures["failed_tasks"])]
+def _errors(figures: Mapping[str, Any], names: Mapping[str, str]) -> list[str | None]:
+    """The cells of a column: the errors of the tasks in percent, their mean, and how many fail; None is not known."""
+    errors = [*((figures["tasks"] or {}).get(task) for task in names), figures["mean_error"]]
+    failed = figures["failed_tasks"]
+    return [*(None if error is None else f"{error:.1f}" for error in errors), None if failed is None else str(failed)]
+
+
+def _attends(support: Mapping[str, float | None]) -> bool:
+    """Whether there is anything to say of support."""
+    return any(share is not None for share in support.values())
+
+
+def _shares(support: Mapping[str, float | None], names: Mapping[str, str]) -> list[str | None]:
+    """The cells of a column of support: the shares of the tasks in percent."""
+    shares = [support.get(task) for task in names]
+    return [None if share is None else f"{100 * share:.1f}" for share in shares]

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from memlm import jsontext
+from memlm.cli.options import device_option
 
 
 @click.group("reproduce")
@@ -14,33 +15,44 @@ def command() -> None:
 
 
 @command.command("table1")
-@click.option("--columns", default="pe-ls-rn", show_default=True, help="names of `memlm recipes`, with commas, or all")
+@click.option(
+    "--columns",
+    default="pe-ls-rn",
+    show_default=True,
+    help="names of `memlm recipes`, memnn or memnn-wsh, with commas; or all",
+)
 @click.option("--restarts", type=click.IntRange(1), default=10, show_default=True, help="of each model")
 @click.option("--size", type=click.Choice(["1k", "10k"]), default="1k", show_default=True, help="questions a task")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="of the first restart")
 @click.option(
     "--run-dir", type=click.Path(path_type=Path), help="folder of the columns' runs  [default: runs/table1-SIZE]"
 )
+@device_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
-def table1(columns: str, restarts: int, size: str, seed: int, run_dir: Path | None, as_json: bool) -> None:
+def table1(
+    columns: str, restarts: int, size: str, seed: int, run_dir: Path | None, device: str, as_json: bool
+) -> None:
     """Test errors of bAbI's tasks, the paper's column beside the measured one.
 
     Each column is a run in --run-dir, and what is done is not done again: Ctrl-C stops after the step, the same
-    command goes on.
+    command goes on. Of memnn and memnn-wsh memlm has no models: they are quoted from the paper.
     """
-    from memlm.cli import qa_session, tables
+    from memlm.cli import answers, qa_session
     from memlm.cli.train import SignalRequests
     from memlm.data.tasks import task_names
     from memlm.qa import table
-    from memlm.recipes_qa import QA_RECIPES
+    from memlm.table1 import TABLE1
 
-    names = list(QA_RECIPES) if columns == "all" else columns.split(",")
-    configs = {name: table.column_config(name, size=size, restarts=restarts, seed=seed) for name in names}
+    names = list(TABLE1) if columns == "all" else [name.strip() for name in columns.split(",")]
+    asked: dict[str, Any] = {"size": size, "restarts": restarts, "seed": seed}
+    configs = {name: table.column_config(name, device=device, **asked) for name in names}
     folder = run_dir or Path("runs") / f"table1-{size}"
-    measured: dict[str, dict[str, Any]] = {}
+    measured: dict[str, dict[str, Any] | None] = dict.fromkeys(configs)
     with SignalRequests() as requests:
         requests.heed_stops()
         for name, config in configs.items():
+            if config is None:
+                continue
             with qa_session.Display(config, to_stderr=as_json) as display:
                 display.say(f"column {name}: run {folder / name}")
                 summary = table.reproduce(folder / name, config, display, requests.stop)
@@ -50,12 +62,6 @@ def table1(columns: str, restarts: int, size: str, seed: int, run_dir: Path | No
             measured[name] = summary
     found = table.compare(measured, size)
     if as_json:
-        click.echo(jsontext.dumps({"size": size, "restarts": restarts, "seed": seed, "columns": found}, indent=1))
-        return
-    header = ["task", *(f"{name}, {kind}" for name in found for kind in ("paper", "measured"))]
-    tables.show(header, table.rows(found, task_names("babi")))
-    for name, part in found.items():
-        if part["absent"]:
-            click.echo(
-                f"{name}: task {', '.join(map(str, part['absent']))} is not in the data at hand, nor in its mean"
-            )
+        click.echo(jsontext.dumps(asked | {"columns": found}, indent=1))
+    else:
+        answers.show_beside_the_paper(found, task_names("babi"))

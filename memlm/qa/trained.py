@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from memlm.config_qa import AnswererConfig, QAConfig
+from memlm import table1
+from memlm.config_qa import QAConfig
 from memlm.data.babi import about
 from memlm.data.questions import data_sha256, encode
 from memlm.data.tasks import load_questions, task_names
@@ -22,7 +23,6 @@ from memlm.qa.runs import TrainedAnswerer
 from memlm.qa.support import share_looked_at
 from memlm.recipes_qa import QA_RECIPES
 from memlm.runlog import RunFolder
-from memlm.table1 import TABLE1
 from memlm.train import choose_device
 
 SPLITS = ("test", "train")
@@ -103,14 +103,7 @@ class TrainedTasks:
         column = column_of(self.config)
         if column is None or self.config.dataset != "babi":
             return None
-        paper, size = TABLE1[column], self.config.train.size
-        whole = len(self.models) == len(paper.errors)
-        return {
-            "column": column,
-            "tasks": {str(task): paper.errors[task - 1] for task in self.models} if size == "1k" else None,
-            "mean_error": paper.mean_error[size] if whole else None,
-            "failed_tasks": paper.failed_tasks[size] if whole else None,
-        }
+        return {"column": column} | table1.figures(column, self.models, self.config.train.size)
 
 
 class _Figures(NamedTuple):
@@ -146,11 +139,16 @@ def load_answerer(run: str | Path, *, device: str = "cpu") -> TrainedTasks:
 
 
 def column_of(config: QAConfig) -> str | None:
-    """The column of Table 1 whose choices a run makes, whatever the settings that no column tells apart."""
-    return next((name for name, recipe in QA_RECIPES.items() if _choices(recipe()) == _choices(config)), None)
+    """The column of Table 1 whose choices a run makes, whatever its schedule and its restarts are."""
+    return next((name for name, recipe in QA_RECIPES.items() if _has_the_choices_of(recipe(), config)), None)
 
 
-def _choices(config: QAConfig) -> tuple[object, ...]:
-    model = config.model
-    own = (model.hops, model.sentences, model.tying, model.relu) if isinstance(model, AnswererConfig) else ()
-    return model.name, *own, config.train.linear_start != "no", config.train.noise > 0, config.train.joint
+def _has_the_choices_of(column: QAConfig, config: QAConfig) -> bool:
+    """Whether a run has the column's model, whose memory may be smaller as its stories are, trained in its way."""
+    own, fixed = config.train, column.train
+    slots = column.model.memory_size
+    return (
+        config.model.memory_size <= slots
+        and config.model.replace({"memory_size": slots}) == column.model
+        and (own.linear_start != "no", own.noise, own.joint) == (fixed.linear_start != "no", fixed.noise, fixed.joint)
+    )
