@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from memlm.qa.ask import Answer
     from memlm.qa.trained import TrainedTasks, load_answerer
     from memlm.recipes import recipe
+    from memlm.sampling import Sampling
     from memlm.trained import NextWord, TrainedModel, load
+    from memlm.wearing import wear
 
 __all__ = [
     "Answer",
@@ -31,12 +33,14 @@ __all__ = [
     "MemN2NConfig",
     "MemlmError",
     "NextWord",
+    "Sampling",
     "TrainConfig",
     "TrainedModel",
     "TrainedTasks",
     "load",
     "load_answerer",
     "recipe",
+    "wear",
 ]
 
 _HOME = {
@@ -54,6 +58,8 @@ _HOME = {
     "load": "trained",
     "load_answerer": "qa.trained",
     "recipe": "recipes",
+    "Sampling": "sampling",
+    "wear": "wearing",
 }
 
 

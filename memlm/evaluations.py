@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,16 @@ class Evaluation:
 def record(run: RunFolder, evaluation: Evaluation) -> None:
     """Keep an evaluation with its run, for `compare`; the newest one of a kind stays.
 
-    A kind is the split, protocol and checkpoint, and the wrappers worn: "test/exact/best", "test/exact/best+cache".
+    A kind is the split, protocol and checkpoint, the wrappers worn and the runs mixed in: "test/exact/best",
+    "test/exact/best+cache+mix(ptb-kneser-ney-5)".
 
     The nats of each token are kept under the same name, as float64, of the exact protocol alone (the other one adds
     up the same nats in another way) and of splits of up to MOST_KEPT tokens.
     """
     passport, nats = evaluation.passport, evaluation.nats
-    state = "+".join([passport["checkpoint"], *sorted(passport["wrappers"])])
+    wrappers = passport["wrappers"]
+    mixed = ",".join(Path(other["run"]).name for other in wrappers.get("mix", ()))
+    state = "+".join([passport["checkpoint"], *sorted(wrappers)]) + (f"({mixed})" if mixed else "")
     key = f"{passport['split']}/{passport['protocol']}/{state}"
     if passport["protocol"] == "exact" and len(nats) <= MOST_KEPT:
         run.write_bytes(_file(key), save({"nats": np.ascontiguousarray(nats, np.float64)}))
@@ -43,8 +47,9 @@ def record(run: RunFolder, evaluation: Evaluation) -> None:
 
 
 def passports(run: RunFolder) -> list[dict[str, Any]]:
-    """All that the run keeps; what is damaged among them is left out."""
-    return [found for found in run.read_json(EVALUATIONS).values() if isinstance(found, dict)]
+    """All that the run keeps, the newest first; what is damaged among them is left out."""
+    found = [passport for passport in run.read_json(EVALUATIONS).values() if isinstance(passport, dict)]
+    return sorted(found, key=lambda passport: str(passport.get("date")), reverse=True)
 
 
 def best_passport(run: RunFolder, split: str, protocol: str) -> dict[str, Any]:

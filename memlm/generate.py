@@ -37,7 +37,7 @@ def draw(log_p: Tensor, sampling: Sampling, generator: torch.Generator, *, never
         log_p[never] = -torch.inf
     if sampling.temperature == 0:
         return int(log_p.argmax())
-    p, order = torch.softmax(log_p / sampling.temperature, dim=0).sort(descending=True, stable=True)
+    p, order = torch.softmax((log_p - log_p.max()) / sampling.temperature, dim=0).sort(descending=True, stable=True)
     if sampling.top_k:
         p[sampling.top_k :] = 0
     before = p.cumsum(0) - p

@@ -24,7 +24,7 @@ class Facts(TypedDict):
     protocol: str
     checkpoint: str
     step: int  # of training, at which the checkpoint was made
-    parameters: int
+    parameters: int  # of the model itself, whatever it is mixed with
     tokenizer: str
     vocabulary_sha256: str
     context: int | str  # words before it that a prediction can see, or ALL_BEFORE

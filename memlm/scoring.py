@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from memlm.data.corpus import encode
+from memlm.data.corpus import BOM, encode
 from memlm.data.vocab import EOS, Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluate import perplexity
@@ -88,8 +88,11 @@ def read_lines(file: BinaryIO, name: str) -> Iterator[str]:
     number = 0
     for number, line in enumerate(file, start=1):
         try:
-            yield line.decode()
+            text = line.removeprefix(BOM if number == 1 else b"").decode()
         except UnicodeDecodeError as error:
             raise MemlmError(f"{name} is not UTF-8 text (line {number}, byte {error.start + 1})") from None
+        if "\0" in text:
+            raise MemlmError(f"{name} is not UTF-8 text: it holds a NUL (line {number}, byte {line.index(0) + 1})")
+        yield text
     if not number:
         raise MemlmError(f"{name} is empty: there is nothing to score")

@@ -199,8 +199,7 @@ class _Fit:
         if not math.isfinite(score.nats):
             raise training.diverged("the validation loss", progress.step)
         metrics = epoch_metrics(training, score.perplexity)
-        sample = {"tokens": len(nats[:SAMPLE]), "nats": float(nats[:SAMPLE].sum())}
-        best = progress.end_epoch(metrics, score.nats_per_token, sample)
+        best = progress.end_epoch(metrics, score.nats_per_token, sample_of(nats))
         if whole:
             self.curves.add(
                 "epoch", {name: metrics[name] for name in metrics.keys() - {"epoch", "step"}}, progress.epoch
@@ -212,6 +211,11 @@ class _Fit:
             checkpoint.save(self.run.best, training.model, progress.best)
         self.run.write_metrics(progress.history)
         self.observer.epoch(metrics, best=best)
+
+
+def sample_of(nats: TokenNats) -> dict[str, Any]:
+    """The first tokens of validation and their nats, by which a checkpoint is known again."""
+    return {"tokens": len(nats[:SAMPLE]), "nats": float(nats[:SAMPLE].sum())}
 
 
 def epoch_metrics(training: Training, valid_perplexity: float) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from memlm.data.corpus import EncodedText, Tokens, encode
 from memlm.data.dataset import TextDataset
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
-from memlm.evaluate import TokenNats, check_protocol, perplexity, token_nats
+from memlm.evaluate import TARGETS_AT_ONCE, TokenNats, check_protocol, perplexity, token_nats
 from memlm.evaluations import Evaluation
 from memlm.generate import generate
 from memlm.models import LanguageModel, build
@@ -77,7 +78,7 @@ class TrainedModel:
     ) -> Evaluation:
         """`evaluate`, of a dataset that was read before under this model's vocabulary; with the nats of each token.
 
-        `tick` is told how many tokens are done, and of how many, where a model in wrappers takes its time.
+        `tick` is told how many tokens are done, and of how many; what it raises ends the work.
         """
         text, memory_size = data.splits[split], self.model.memory_size
         check_protocol(protocol, tokens=len(text.tokens), memory_size=memory_size)
@@ -104,7 +105,7 @@ class TrainedModel:
             parameters=self.model.parameter_count,
             tokenizer=self.vocabulary.tokenizer,
             vocabulary_sha256=self.vocabulary.sha256,
-            context=ALL_BEFORE if self.model.carries_state else self.model.context_size,
+            context=self._context_seen(),
             wrappers=dict(self.wrappers),
             dtype=str(weight.dtype).removeprefix("torch."),
             device=weight.device.type,
@@ -122,13 +123,22 @@ class TrainedModel:
         now = token_nats(self.model, self.data("valid").splits["valid"].tokens[:tokens])
         return perplexity(nats, tokens), perplexity(float(now.sum()), tokens)
 
+    def _context_seen(self) -> int | str:
+        """What a prediction can see: a cache, dynamic evaluation and a model that carries state see all before it."""
+        worn = self.worn or Worn(model=self.model)
+        models = [worn.model, *worn.others]
+        if worn.wrappers.cache or worn.wrappers.dynamic or any(model.carries_state for model in models):
+            return ALL_BEFORE
+        return max(model.context_size for model in models)
+
     def token_nats(self, text: str) -> TokenNats:
         """-log p of each word of the text and of the `<eos>` after each of its lines, given all before it: (T,)."""
         return self._nats(self._encode(text).tokens)
 
     def _nats(self, tokens: Tokens, tick: Tick = lambda done, total: None) -> TokenNats:
         if self.worn is None:
-            return token_nats(self.model, tokens)
+            begun = count(step=TARGETS_AT_ONCE)
+            return token_nats(self.model, tokens, tick=lambda: tick(min(next(begun), len(tokens)), len(tokens)))
         pieces, done = [], 0
         for piece in stream_nats(self.stream(), tokens):
             pieces.append(piece)
@@ -194,8 +204,10 @@ class TrainedModel:
         if not self.model.attends:
             raise MemlmError(f"{self.run.path} is of {self.config.model.label}, which has no memory to attend to")
 
-    def score_lines(self, lines: Iterable[str], *, independent: bool = False) -> Iterator[ScoredSentence]:
-        """Each line scored word by word: given all the lines before it, or `independent` of them."""
+    def score_lines(self, lines: str | Iterable[str], *, independent: bool = False) -> Iterator[ScoredSentence]:
+        """Each line of a text scored word by word: given all the lines before it, or `independent` of them."""
+        if isinstance(lines, str):
+            lines = lines.removesuffix("\n").split("\n")
         if not independent:
             yield from score_lines(self.stream(), self.vocabulary, lines)
             return
@@ -246,6 +258,8 @@ def load_run(run: RunFolder, *, which: str, device: str) -> TrainedModel:
         raise MemlmError(f"unknown checkpoint {which!r}: known are best, last")
     folder = run.path / which
     if not checkpoint.exists(folder):
+        if run.config().is_counted and checkpoint.exists(run.best):
+            raise MemlmError(f"{run.path} has no checkpoint {which!r}: a model that is counted has only the best one")
         raise MemlmError(f"{run.path} has no checkpoint {which!r} yet: go on with `memlm train --resume {run.path}`")
     config, vocabulary = run.config(), run.vocabulary()
     model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=0)

@@ -5,6 +5,8 @@ from contextlib import suppress
 from dataclasses import asdict, replace
 from typing import Any
 
+from torch import Tensor
+
 from memlm.errors import MemlmError
 from memlm.evaluations import passports
 from memlm.models.head import SoftmaxHead
@@ -33,11 +35,19 @@ def wear(
     for other in mix:
         if other.vocabulary.sha256 != model.vocabulary.sha256:
             raise MemlmError(f"{other.run.path} can't be mixed with {model.run.path}: its vocabulary is another one")
+        if other.model.device != model.model.device:
+            raise MemlmError(
+                f"{other.run.path} is on {other.model.device}, not {model.model.device}: load both on one"
+            )
     data = model.data("train", "valid") if dynamic else model.data("valid")
-    segment = DynamicWeights().segment
-    rms = gradient_rms(model.model, data.splits["train"].tokens, segment=segment) if dynamic else ()
+    rms: Sequence[Tensor] = ()
+    if dynamic:
+        report("dynamic evaluation: measuring gradients on the training split")
+        rms = gradient_rms(model.model, data.splits["train"].tokens, segment=DynamicWeights().segment)
     known = Wrappers() if again else _tuned_before(model, cache=cache, dynamic=dynamic, mix=mix)
     worn = Worn(model=model.model, others=[other.model for other in mix], wrappers=known, rms=rms)
+    if known != Wrappers():
+        report(f"weights as they were tuned before: {', '.join(describe(known, mix))}")
     worn = tune(worn, data.splits["valid"].tokens, cache=cache, dynamic=dynamic, report=report)
     return replace(model, worn=worn, wrappers=describe(worn.wrappers, mix))
 
@@ -65,26 +75,40 @@ def _identity(model: TrainedModel) -> dict[str, Any]:
 
 
 def _tuned_before(model: TrainedModel, *, cache: bool, dynamic: bool, mix: Sequence[TrainedModel]) -> Wrappers:
-    """What passports of this very model know of the weights; those of an inner wrapper do not depend on outer ones."""
-    identities = [_identity(other) for other in mix]
+    """What the newest passports of this very model know of the weights, from the innermost wrapper on.
+
+    Weights of an outer wrapper are taken only from where it was worn over the same inner ones.
+    """
+    state = {"checkpoint": model.checkpoint, "step": model.step}
+    of_state = [found.get("wrappers") for found in passports(model.run) if state.items() <= found.items()]
+    before: list[dict[str, Any]] = [worn for worn in of_state if isinstance(worn, dict)]
     known = Wrappers()
-    for passport in passports(model.run):
-        with suppress(KeyError, TypeError, ValueError, AttributeError):  # not to be read: tune anew
-            worn = passport["wrappers"]
-            if (passport["checkpoint"], passport["step"]) != (model.checkpoint, model.step):
-                continue
-            if dynamic and DYNAMIC in worn:
-                known = replace(known, dynamic=DynamicWeights(**worn[DYNAMIC]))
-            if (DYNAMIC in worn) != dynamic:
-                continue
-            if cache and CACHE in worn:
-                known = replace(known, cache=CacheWeights(**worn[CACHE]))
-            others = worn.get(MIX, [])
-            if (CACHE in worn) == cache and [_without_weight(other) for other in others] == identities:
-                weights = [float(other["weight"]) for other in others]
-                known = replace(known, mix=(1 - sum(weights), *weights) if weights else ())
+    if dynamic:
+        known = _first(before, lambda worn: replace(known, dynamic=DynamicWeights(**worn[DYNAMIC])), known)
+    inner = describe(known, ())
+    if cache:
+        over = [worn for worn in before if worn.get(DYNAMIC) == inner.get(DYNAMIC)]
+        known = _first(over, lambda worn: replace(known, cache=CacheWeights(**worn[CACHE])), known)
+    inner = describe(known, ())
+    if mix and set(inner) == {name for name, asked in ((CACHE, cache), (DYNAMIC, dynamic)) if asked}:
+        over = [worn for worn in before if {name: worn[name] for name in worn if name != MIX} == inner]
+        known = _first(over, lambda worn: replace(known, mix=_mix_weights(worn[MIX], mix)), known)
     return known
 
 
-def _without_weight(other: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in other.items() if key != "weight"}
+def _first(
+    before: Sequence[Mapping[str, Any]], take: Callable[[Mapping[str, Any]], Wrappers], known: Wrappers
+) -> Wrappers:
+    """What can be taken from the first of the passports' wrappers that has it; else what is known."""
+    for worn in before:
+        with suppress(KeyError, TypeError, ValueError, AttributeError):  # not worn, or not to be read
+            return take(worn)
+    return known
+
+
+def _mix_weights(others: Sequence[Mapping[str, Any]], mix: Sequence[TrainedModel]) -> tuple[float, ...]:
+    """The weights of a mixture, the model's own first; ValueError if it is of other models."""
+    if [{key: other[key] for key in other if key != "weight"} for other in others] != [_identity(m) for m in mix]:
+        raise ValueError
+    weights = [float(other["weight"]) for other in others]
+    return max(0.0, 1 - sum(weights)), *weights

@@ -31,6 +31,7 @@ def shares(sampling: Sampling, *, never: int | None = None) -> torch.Tensor:
         (Sampling(temperature=0), None, [0, 1, 0, 0, 0]),
         (Sampling(temperature=0.5), None, P**2 / (P**2).sum()),
         (Sampling(temperature=1e-9), None, [0, 1, 0, 0, 0]),
+        (Sampling(temperature=1e-310), None, [0, 1, 0, 0, 0]),
         (Sampling(), 1, [1 / 6, 0, 1 / 12, 1 / 2, 1 / 4]),
     ],
 )

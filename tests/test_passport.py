@@ -124,10 +124,13 @@ def test_nats_come_back_as_they_were(kept: Kept, text: EncodedText):
 
 
 def test_a_wrapped_model_has_an_evaluation_of_its_own(kept: Kept, text: EncodedText):
-    kept.keep(NATS / 2, text, mix={"weight": 0.1}, cache={"theta": 0.3})
-    assert kept.run.read_json(evaluations.EVALUATIONS).keys() == {"test/exact/best", "test/exact/best+cache+mix"}
+    kept.keep(NATS / 2, text, mix=[{"run": "runs/grams", "weight": 0.1}], cache={"theta": 0.3})
+    assert kept.run.read_json(evaluations.EVALUATIONS).keys() == {
+        "test/exact/best",
+        "test/exact/best+cache+mix(grams)",
+    }
     assert evaluations.best_nats(kept.run, "test").tolist() == NATS.tolist()
-    assert kept.file.with_name("test-exact-best+cache+mix.safetensors").exists()
+    assert kept.file.with_name("test-exact-best+cache+mix(grams).safetensors").exists()
 
 
 @pytest.mark.parametrize(

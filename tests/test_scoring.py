@@ -1,6 +1,7 @@
 """Scoring a text word by word, and `memlm score`."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +43,7 @@ def test_independent_lines_know_nothing_of_each_other(trained: package.TrainedMo
 
 
 def test_score_prints_tokens_sentences_and_a_total(trained: package.TrainedModel, memlm: Memlm):  # noqa: F811
-    Path("text").write_text("a0 b0\n\nunheard c0\n")
+    Path("text").write_bytes(b"\xef\xbb\xbfa0 b0\n\nunheard c0\n")  # a byte order mark is no part of a word
     lines = memlm("score", "runs/a", "text").output.splitlines()
     words = [line.split("\t")[0] for line in lines if line[0] != "#"]
     assert words == ["a0", "b0", "<eos>", "<eos>", "unheard", "c0", "<eos>"]
@@ -64,6 +65,7 @@ def test_score_prints_tokens_sentences_and_a_total(trained: package.TrainedModel
     [
         (b"", "text is empty: there is nothing to score"),
         (b"a0\nb\xff\n", r"text is not UTF-8 text \(line 2, byte 2\)"),
+        (b"a0\nb\0\n", r"text is not UTF-8 text: it holds a NUL \(line 2, byte 2\)"),
     ],
 )
 def test_what_is_no_text_is_refused(
@@ -76,4 +78,4 @@ def test_what_is_no_text_is_refused(
     result = memlm("score", "runs/a", "text")
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
-    assert pytest.importorskip("re").search(error, result.stderr)
+    assert re.search(error, result.stderr)

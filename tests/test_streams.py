@@ -137,8 +137,8 @@ def test_dynamic_evaluation_is_that_of_the_formula(tokens: np.ndarray):
         grads = torch.autograd.grad(nats.sum(), list(slow.parameters()), allow_unused=True)
         with torch.no_grad():
             for p, g, r, p0 in zip(slow.parameters(), grads, rms, home, strict=True):
-                p.sub_(weights.lr * g.to_dense() / (r + weights.epsilon))
-                p.add_((weights.decay * r / mean).clamp(max=1) * (p0 - p))
+                back = (weights.decay * r / mean).clamp(max=1) * (p0 - p)
+                p.add_(back - weights.lr * g.to_dense() / (r + weights.epsilon))
     before = token_nats(model, tokens)
     got = np.concatenate(list(stream_nats(DynamicStream(model, weights, rms), tokens)))
     np.testing.assert_allclose(got, expected, rtol=1e-9)
@@ -164,6 +164,7 @@ def test_the_gradients_size_is_that_of_single_segments(tokens: np.ndarray, monke
 def test_fitted_weights_are_the_likeliest(rng: np.random.Generator):
     nats = [rng.exponential(2, size=400) for _ in range(3)]
     nats[1][3] = np.inf  # a word that a predictor holds for impossible
+    impossible = [np.append(of_one, np.inf) for of_one in nats]
     weights = fit_weights(nats)
     assert weights.sum() == pytest.approx(1)
 
@@ -174,19 +175,18 @@ def test_fitted_weights_are_the_likeliest(rng: np.random.Generator):
         assert cost(weights) <= cost(rng.dirichlet([1, 1, 1])) + 1e-9
         near = np.abs(weights + rng.normal(scale=0.01, size=3))
         assert cost(weights) <= cost(near / near.sum()) + 1e-7
+    np.testing.assert_array_equal(fit_weights(impossible), weights)
     np.testing.assert_allclose(fit_weights([nats[0], nats[0] + 5]), [1, 0], atol=1e-3)
 
 
-def test_climbing_stops_where_neighbours_are_no_better_and_asks_once():
-    asked = []
-
+def test_climbing_stops_where_neighbours_are_no_better_and_leaves_what_is_infinite():
     def cost(value: float) -> float:
-        asked.append(value)
-        return (value - 4) ** 2
+        return math.inf if value > 5 else (value - 4) ** 2
 
-    assert climb((1, 2, 3, 4, 5, 6), 2, cost) == (4, 0)
-    assert sorted(asked) == sorted(set(asked))
-    assert climb((1, 2), 2, cost) == (2, 4)
+    assert climb((1, 2, 3, 4, 5, 6), 2, cost) == 4
+    assert climb((1, 2), 2, cost) == 2
+    assert climb((3, 4, 5, 6, 7, 8), 7, cost) == 4
+    assert climb((0, 9), 9, cost) == 0
 
 
 def test_tuning_lowers_the_perplexity_of_what_it_is_tuned_on(
@@ -209,5 +209,5 @@ def test_tuning_lowers_the_perplexity_of_what_it_is_tuned_on(
     assert worn.wrappers.dynamic is not None
     assert sum(worn.wrappers.mix) == pytest.approx(1)
     assert costs[0] > costs[1] + 0.01
-    assert float(np.concatenate(list(stream_nats(worn.stream(), tokens))).mean()) < costs[1] - 0.01
+    assert costs[1] > costs[2] + 0.01
     assert any("cache: window" in line for line in said)

@@ -38,17 +38,19 @@ def test_what_a_model_wears_is_tuned_on_validation_and_kept(runs: Memlm):
     worn = json.loads(result.stdout)
     assert list(plain["wrappers"]) == []
     assert list(worn["wrappers"]) == ["cache", "dynamic", "mix"]
+    assert (plain["context"], worn["context"]) == (8, "all before")
     assert [other["label"] for other in worn["wrappers"]["mix"]] == ["kneser-ney-2", "lstm-1x8"]
     assert worn["perplexity"] < plain["perplexity"]
     assert "dynamic evaluation, rate" in result.stderr
     again = runs("eval", "runs/memory", *everything)
-    assert again.stderr == ""  # nothing is tuned twice
+    assert "weights as they were tuned before: cache, dynamic, mix" in again.stderr
+    assert "perplexity" not in again.stderr  # nothing is tuned twice
     assert "memn2n-2x8 + cache + dynamic + " in again.stdout
     assert f"perplexity {worn['perplexity']:.2f}" in again.stdout
     assert "dynamic evaluation, rate" in runs("eval", "runs/memory", *everything, "--tune-again").stderr
     kept = json.loads(Path("runs/memory/evaluations.json").read_text())
     assert kept["test/exact/best"] == plain
-    assert kept["test/exact/best+cache+dynamic+mix"]["perplexity"] == pytest.approx(worn["perplexity"])
+    assert kept["test/exact/best+cache+dynamic+mix(grams,lstm)"]["perplexity"] == pytest.approx(worn["perplexity"])
     assert runs("compare", "runs/memory", "runs/grams").exit_code == 0
 
 
@@ -57,7 +59,9 @@ def test_weights_of_other_wrappers_or_models_are_not_taken_over(runs: Memlm):
     tuned = runs("eval", "runs/memory", "--dynamic").stderr
     assert "dynamic evaluation, rate" in tuned
     both = runs("eval", "runs/memory", "--dynamic", "--cache").stderr
-    assert both.startswith("cache: window")  # dynamic evaluation is worn beneath it, and known
+    assert "weights as they were tuned before: dynamic" in both
+    assert "cache: window" in both
+    assert "rate" not in both  # dynamic evaluation is worn beneath it, and known
     for other in (
         ("--cache", "--mix", "runs/lstm"),
         ("--cache", "--mix", "runs/grams", "--mix", "runs/lstm"),
@@ -92,3 +96,9 @@ def test_what_can_not_be_worn_is_refused(runs: Memlm, tmp_path: Path, corpus: Pa
     result = runs("eval", "runs/memory", "--mix", "runs/other")
     assert result.exit_code == 2
     assert "runs/other can't be mixed with runs/memory: its vocabulary is another one" in result.stderr
+
+
+def test_there_must_be_something_to_tune_again(runs: Memlm):
+    result = runs("eval", "runs/memory", "--tune-again")
+    assert result.exit_code == 2
+    assert "give --cache, --dynamic or --mix with it" in result.stderr

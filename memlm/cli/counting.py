@@ -10,11 +10,11 @@ from memlm import checkpoint
 from memlm.cli.session import Display, conclude, created_run, say_floor
 from memlm.config import Config
 from memlm.data import dataset
-from memlm.evaluate import evaluate
+from memlm.evaluate import token_nats, total
 from memlm.models import KneserNey, build
 from memlm.models.smoothing import Smoothed
 from memlm.runlog import RunFolder
-from memlm.train import Requests
+from memlm.train import Requests, sample_of
 
 HEADER = f"{'order':>5} {'n-grams':>12} {'D1':>6} {'D2':>6} {'D3+':>6}"
 
@@ -40,9 +40,10 @@ class CountingSession:
                 return
             display.say("counted; scoring the training and the validation split")
             self._keep(time.perf_counter() - began)
-            conclude(
+            if not conclude(
                 self.run, self.config, self.data, display, requests, best_epoch=1, steps=1, why="counted", device="cpu"
-            )
+            ):
+                display.say(f"stopped before all was scored: `memlm eval {self.run.path}` scores it")
 
     def _count(self, display: Display, requests: Requests) -> bool:
         """Whether it came to the highest order before it was stopped."""
@@ -55,11 +56,11 @@ class CountingSession:
 
     def _keep(self, seconds: float) -> None:
         """The model as the best state, after one epoch of one step that took this long."""
-        texts = {split: self.data.splits[split].tokens for split in ("train", "valid")}
-        figures = {f"{split}_perplexity": evaluate(self.model, tokens).perplexity for split, tokens in texts.items()}
+        nats = {split: token_nats(self.model, self.data.splits[split].tokens) for split in ("train", "valid")}
+        figures = {f"{split}_perplexity": total(of_split).perplexity for split, of_split in nats.items()}
         state = {"epoch": 1, "step": 1} | figures
-        checkpoint.save(self.run.best, self.model, state)
-        rate = {"tokens_per_second": len(texts["train"]) / seconds, "seconds": seconds}
+        checkpoint.save(self.run.best, self.model, state | {"sample": sample_of(nats["valid"])})
+        rate = {"tokens_per_second": len(nats["train"]) / seconds, "seconds": seconds}
         self.run.write_metrics([state | rate])
 
 

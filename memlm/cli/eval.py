@@ -10,6 +10,7 @@ from memlm import jsontext
 from memlm.cli import answers
 from memlm.cli.options import checkpoint_option, device_option
 from memlm.config import PROTOCOLS
+from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
     from memlm.passport import Passport
@@ -27,7 +28,9 @@ if TYPE_CHECKING:
 )
 @click.option("--cache", is_flag=True, help="mix in a cache of the words read so far (Grave et al. 2017)")
 @click.option("--dynamic", is_flag=True, help="learn from what was read so far (Krause et al. 2018)")
-@click.option("--mix", type=click.Path(path_type=Path), multiple=True, metavar="RUN", help="mix in another model")
+@click.option(
+    "--mix", type=click.Path(path_type=Path), multiple=True, metavar="RUN", help="mix in another run's best state"
+)
 @click.option(
     "--tune-again", is_flag=True, help="tune these anew, though the run keeps weights of an evaluation before"
 )
@@ -69,6 +72,8 @@ def command(
         model = wearing.wear(
             model, cache=cache, dynamic=dynamic, mix=others, again=tune_again, report=partial(click.echo, err=True)
         )
+    elif tune_again:
+        raise MemlmError("--tune-again tunes what a model wears: give --cache, --dynamic or --mix with it")
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"scoring {split}", total=None, visible=False)

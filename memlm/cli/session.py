@@ -94,11 +94,17 @@ def conclude(
 ) -> bool:
     """Score the run's best state, and write the summary of a run that has finished; False if stopped before that."""
     trained = load_run(run, which="best", device=device)
+
+    def check_stop(done: int, total: int) -> None:
+        if requests.stop():
+            raise train.Stopped
+
     figures = {}
     for split in SCORED:
-        if requests.stop():
+        try:
+            evaluation = trained.score(data, split, tick=check_stop)
+        except train.Stopped:
             return False
-        evaluation = trained.score(data, split)
         evaluations.record(run, evaluation)
         figures[f"{split}_perplexity"] = evaluation.passport["perplexity"]
     history = run.metrics()

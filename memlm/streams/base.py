@@ -19,8 +19,8 @@ from memlm.models import LanguageModel, State
 class Stream(ABC):
     """A predictor on its way through a text: a model, a model in a wrapper, or a mixture of such.
 
-    Tokens are int64 tensors on the stream's device. How many are read at once makes no difference to what is
-    predicted (but for rounding).
+    Tokens are int64 tensors on the stream's device, one or more. How many are read at once makes no difference to
+    what is predicted (but for rounding).
     """
 
     device: torch.device

@@ -63,14 +63,15 @@ class DynamicStream(ModelStream):
     def _learn(self) -> None:
         context, state = self.start
         grads = segment_gradients(self.model, torch.cat([context, self.unlearnt]), state)
+        if self.decays:
+            for parameter, decay, trained in zip(self.model.parameters(), self.decays, self.trained, strict=True):
+                torch.lerp(parameter, trained, decay, out=parameter)
         for parameter, grad, rate in zip(self.model.parameters(), grads, self.rates, strict=True):
             if grad.is_sparse:
                 rows = grad.indices()[0]
                 parameter.index_add_(0, rows, grad.values() * rate[rows], alpha=-1)
             else:
                 parameter.addcmul_(grad, rate, value=-1)
-        for parameter, decay, trained in zip(self.model.parameters(), self.decays, self.trained, strict=False):
-            torch.lerp(parameter, trained, decay, out=parameter)
         self.unlearnt = self.unlearnt[:0]
         self.start = (self.context, self.state)
 

@@ -43,9 +43,8 @@ def fit_weights(nats: Sequence[TokenNats], *, tolerance: float = 1e-9) -> npt.ND
     less than `tolerance` nats a token.
     """
     stacked = np.stack(nats)
-    p = np.exp(
-        np.minimum.reduce(stacked) - stacked
-    )  # (K, T): relative to the best of each token, so that none underflows
+    stacked = stacked[:, np.isfinite(stacked.min(axis=0))]  # what all hold for impossible tells them not apart
+    p = np.exp(stacked.min(axis=0) - stacked)  # (K, T), relative to the best of each token: none underflows
     weights = np.full(len(p), 1 / len(p))
     before = -np.inf
     while True:

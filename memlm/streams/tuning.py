@@ -5,6 +5,7 @@ T tokens, K predictors.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +24,7 @@ TUNING_TOKENS = 50_000  # of the validation split, from its start on
 WINDOWS = (250, 500, 1000, 2000)
 THETAS = (0.0, *(0.003 * math.sqrt(10) ** i for i in range(8)))  # hidden states differ in size from model to model
 AROUND = (0.42, 0.56, 0.75, 1.0, 1.33, 1.78, 2.37)  # finer steps around the best of THETAS
-RATES = (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
+RATES = (0.0, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3, 1e-2, 3e-2)
 DECAYS = (0.0, 1e-3, 3e-3, 1e-2, 3e-2, 1e-1)
 
 Report = Callable[[str], object]
@@ -32,6 +33,7 @@ Report = Callable[[str], object]
 def tune_dynamic(model: LanguageModel, rms: Sequence[Tensor], tokens: Tokens, report: Report) -> DynamicWeights:
     """Learning rate, then decay, then the rate again with it: each climbs its scale as long as perplexity falls."""
 
+    @cache
     def cost(lr: float, decay: float) -> float:
         stream = DynamicStream(model, DynamicWeights(lr=lr, decay=decay), rms)
         nats = float(np.concatenate(list(stream_nats(stream, tokens[:TUNING_TOKENS]))).mean())
@@ -39,35 +41,38 @@ def tune_dynamic(model: LanguageModel, rms: Sequence[Tensor], tokens: Tokens, re
         report(f"dynamic evaluation, rate {lr:g}, decay {decay:g}: validation perplexity {shown}")
         return nats if math.isfinite(nats) else math.inf
 
-    lr, least = climb(RATES, 3e-4, lambda value: cost(value, 0.0))
-    decay, _ = climb(DECAYS, 0.0, lambda value: cost(lr, value) if value else least)
+    lr = climb(RATES, 3e-4, lambda rate: cost(rate, 0.0))
+    decay = climb(DECAYS, 0.0, lambda strength: cost(lr, strength)) if lr else 0.0
     if decay:
-        lr, _ = climb(RATES, lr, lambda value: cost(value, decay))
+        lr = climb(RATES, lr, lambda rate: cost(rate, decay))
     return DynamicWeights(lr=lr, decay=decay)
 
 
-def climb(scale: Sequence[float], start: float, cost: Callable[[float], float]) -> tuple[float, float]:
-    """From `start` along the scale to the first value whose neighbours cost no less: the value and its cost."""
-    costs: dict[int, float] = {}
+def climb(scale: Sequence[float], start: float, cost: Callable[[float], float]) -> float:
+    """From `start` along the rising scale to the first value whose neighbours cost no less.
 
-    def at(i: int) -> float:
-        if i not in costs:
-            costs[i] = cost(scale[i]) if 0 <= i < len(scale) else math.inf
-        return costs[i]
-
+    Where the cost is infinite it goes down. `cost` is asked for a value more than once.
+    """
     here = scale.index(start)
+    while here and math.isinf(cost(scale[here])):
+        here -= 1
     while True:
-        best = min((here, here - 1, here + 1), key=at)
+        near = [i for i in (here, here - 1, here + 1) if 0 <= i < len(scale)]
+        best = min(near, key=lambda i: cost(scale[i]))
         if best == here:
-            return scale[here], at(here)
+            return scale[here]
         here = best
 
 
 def tune_cache(stream: ModelStream, tokens: Tokens, report: Report) -> CacheWeights:
     """Window and theta from a grid, then theta between its steps; for each of them the weight that fits best."""
     read = _read(stream, tokens[:TUNING_TOKENS])
-    window, theta, _ = min(read.with_cache(window, theta) for window in WINDOWS for theta in THETAS)[1]
-    window, theta, weight = min(read.with_cache(window, theta * factor) for factor in AROUND)[1]
+    found = []
+    for window in WINDOWS:
+        found.append(min(read.with_cache(window, theta) for theta in THETAS))
+        report(f"cache, window {window}: validation perplexity {math.exp(found[-1][0]):.2f}")
+    _, (window, theta, _) = min(found)
+    _, (window, theta, weight) = min(read.with_cache(window, theta * factor) for factor in AROUND)
     report(f"cache: window {window}, theta {theta:.4g}, weight {weight:.4g}")
     return CacheWeights(window=window, theta=theta, weight=weight)
 

@@ -23,16 +23,6 @@ class Wrappers:
     dynamic: DynamicWeights | None = None
     mix: tuple[float, ...] = ()
 
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Wrappers":
-        """Inverse of dataclasses.asdict."""
-        cache, dynamic = values["cache"], values["dynamic"]
-        return cls(
-            cache=None if cache is None else CacheWeights(**cache),
-            dynamic=None if dynamic is None else DynamicWeights(**dynamic),
-            mix=tuple(values["mix"]),
-        )
-
 
 @dataclass(frozen=True, kw_only=True)
 class Worn:
