@@ -26,6 +26,9 @@ class AnswererConfig(ModelSettings):
     sentences: str = setting(
         "pe", "pe: a word's place in its sentence counts (position encoding); bow: bag of words", choices=("pe", "bow")
     )
+    position_scale: float = setting(
+        2.0, "weights of position encoding times this: 1 is the paper's formula, 2 what its code did", above=0
+    )
     tying: str = setting(
         "adjacent",
         "layerwise: one A, C and H for all hops; adjacent: A of a hop is C of the one before",

@@ -41,6 +41,7 @@ def answer(
     hops: int,
     tying: str,
     position_encoding: bool,
+    position_scale: float = 1,
     linear_start: bool = False,
     relu: bool = False,
     null: bool = False,
@@ -53,7 +54,8 @@ def answer(
     """
 
     def embed(sentence: Sequence[int], table: Any) -> Floats:
-        return sentence_vector(sentence, table, position_encoding=position_encoding)
+        scale = position_scale if position_encoding else 1
+        return scale * sentence_vector(sentence, table, position_encoding=position_encoding)
 
     S = len(story)
     ages = list(times) if times is not None else [S - 1 - i for i in range(S)]

@@ -98,7 +98,10 @@ class MemoryAnswerer(Answerer):
 
     def prepare(self, words: Tensor) -> Tensor:
         """Weights of the words in each sentence's sum, (X, V) or, with position encoding, (X, 2V)."""
-        weights = sentence_weights(words, self.vocabulary_size, position_encoding=self.config.sentences == "pe")
+        encoded = self.config.sentences == "pe"
+        weights = sentence_weights(words, self.vocabulary_size, position_encoding=encoded)
+        if encoded:
+            weights *= self.config.position_scale
         return weights.to(self.embeddings[0].dtype)
 
     def forward(self, asked: Asked, straight: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
