@@ -35,6 +35,8 @@ class AnswererConfig(ModelSettings):
         choices=("layerwise", "adjacent"),
     )
     temporal_encoding: bool = setting(True, "add a learnt vector to each memory slot by its position")
+    # Not in [P]. In [C] every slot of the padding takes part in the softmax, as zeros: how much a hop looks at nothing
+    # depends on the story's length. One slot, whatever the length, is what the model can learn to use.
     null_memory: bool = setting(
         True, "one slot more, of zeros, for every story: a hop can look at nothing. Empty slots get no attention"
     )
@@ -94,11 +96,13 @@ class QATrainConfig(Settings):
         25, "epochs without a new low after which the validation cost has stopped falling", low=1
     )
     linear_lr: float = setting(0.005, "learning rate of a linear start", above=0)
-    validation_share: float = setting(0.1, "share of the training questions that is held out", above=0, below=1)
+    validation_share: float = setting(
+        0.1, "share of the training questions that is held out: questions, whose stories stay", above=0, below=1
+    )
     seed: int = setting(
         1, "seed of the first restart: its weights, held-out questions, order and noise", low=0, below=2**62
     )
-    device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=DEVICES)
+    device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=DEVICES, safe=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()

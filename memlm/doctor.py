@@ -6,7 +6,6 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,13 +14,14 @@ from typing import Any
 import torch
 from packaging.requirements import Requirement
 
-from memlm import checkpoint, files, trained
+from memlm import checkpoint, files
 from memlm.config import LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data import fetch
 from memlm.data.catalog import CATALOG
 from memlm.data.chunks import gather
 from memlm.data.corpus import encode
 from memlm.data.vocab import Vocabulary
+from memlm.doctor_runs import Check, all_runs
 from memlm.environment import environment
 from memlm.errors import MemlmError
 from memlm.models import build
@@ -30,23 +30,12 @@ from memlm.runlog import RunFolder
 from memlm.train import choose_device, plan_epoch
 from memlm.training import Training
 
-TOLERANCE = 1e-4  # of a perplexity that is computed again, relative: other hardware sums in another order
 PATIENCE = 60.0  # seconds for the runs of the resume check
 EPOCHS = 12
 MODELS = {
     "memn2n": ("--hops", "2", "--memory-size", "8", "--units", "12", "--lr", "0.05"),
     "lstm": ("--model", "lstm", "--layers", "2", "--units", "12", "--dropout", "0.2", "--lr", "0.1"),
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Check:
-    """What was looked at and found; `ok` is None where there was nothing to check, `remedy` is what to do."""
-
-    name: str
-    ok: bool | None
-    found: str
-    remedy: str = ""
 
 
 def examine(runs: Path) -> Iterator[Check]:
@@ -120,45 +109,6 @@ def datasets() -> Iterator[Check]:
         except MemlmError as error:
             bad, found, place = [name], str(error), fetch.data_root() / name
         yield Check(name=f"data {name}", ok=not bad, found=found, remedy=f"move {place} away: memlm data get {name}")
-
-
-def all_runs(folder: Path) -> Iterator[Check]:
-    """Every run of the folder: its checkpoints are whole, and give the perplexity that was noted with them."""
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        if (path / "config.toml").is_file():
-            yield check_run(path)
-
-
-def check_run(path: Path) -> Check:
-    """One run: what is damaged is said; what was not noted, or whose text is not here, is said and no failure."""
-    name = f"run {path}"
-    try:
-        whole = [checkpoint.read_this(path / which) for which in ("best", "last") if (path / which).exists()]
-        if not (path / "best").exists():
-            return Check(name=name, ok=None, found=f"{len(whole)} checkpoint, not yet validated")
-        model = trained.load(path)
-        found = f"{model.config.model.label}, step {model.step}, hashes right"
-        if any("files" not in state.meta for state in whole):
-            found = f"{model.config.model.label}, step {model.step}, of a release that noted no hashes"
-        if not _is_there(model.config.dataset):
-            return Check(name=name, ok=None, found=f"{found}; its text, {model.config.dataset}, is not here")
-        again = model.reproduce()
-    except checkpoint.DamagedError as error:
-        remedy = f"memlm train --resume {path} goes on from the checkpoint before it, if there is one"
-        return Check(name=name, ok=False, found=str(error), remedy=remedy)
-    except MemlmError as error:
-        return Check(name=name, ok=False, found=str(error))
-    if again is None:
-        return Check(name=name, ok=None, found=f"{found}; no perplexity was noted to hold it against")
-    noted, now = again
-    ok = abs(now / noted - 1) <= TOLERANCE
-    found = f"{found}; perplexity of the first tokens of validation {now:.4f}, noted {noted:.4f}"
-    return Check(name=name, ok=ok, found=found, remedy="its text or memlm has changed since: memlm data verify")
-
-
-def _is_there(name: str) -> bool:
-    """Whether a dataset can be read without fetching it."""
-    return Path(name).is_dir() if name not in CATALOG else fetch.present(name)
 
 
 def exact_resume() -> Iterator[Check]:

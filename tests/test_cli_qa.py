@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from click.testing import Result
 
+from memlm import doctor_runs
 from memlm.cli import train as train_command
 from memlm.config_qa import DATASETS_OF_QUESTIONS, AnswererConfig, QAConfig, QATrainConfig
 from memlm.data import tasks as dataset_tasks
@@ -113,6 +115,9 @@ class StopAfter:
 
     def __exit__(self, *exc: object) -> None: ...
 
+    def save(self) -> bool:
+        return False
+
     def stop(self) -> bool:
         self.left -= 1
         if self.left < 0:
@@ -142,6 +147,52 @@ def test_a_stopped_run_goes_on_to_the_same_figures(calls: int, memlm: Memlm, mon
     again = json.loads(Path("broken/summary.json").read_text())
     assert again | {"seconds": 0} == whole | {"seconds": 0}
     assert "broken has finished" in refused(memlm("train", "--resume", "broken"))
+
+
+def test_a_task_of_a_run_of_all_is_trained_by_one_process_at_a_time(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    stopping(monkeypatch, 9)
+    assert memlm("train", *QUICK, "--run-dir", "run").exit_code == 130
+    never(monkeypatch)
+    begun = max(path.parent for path in Path("run").glob("task-*/config.toml"))
+    with RunFolder(begun).held():
+        assert f"{begun} is in use by process" in refused(memlm("train", "--resume", "run"))
+
+
+def test_a_resume_is_noted_and_only_the_device_may_change(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    stopping(monkeypatch, 1)
+    assert memlm("train", *QUICK[:-2], "--run-dir", "run").exit_code == 130
+    never(monkeypatch)
+    message = refused(memlm("train", "--resume", "run", "--epochs", 5))
+    assert "--epochs can't be changed on --resume: only --device can" in message
+    well(memlm("train", "--resume", "run", "--device", "cpu"))
+    for folder in (Path("run"), Path("run/task-1")):
+        run = RunFolder.open(folder)
+        assert [resume["device"] for resume in run.environment()["resumed"]] == ["cpu"]
+        assert run.qa_config().train.device == "cpu"
+    assert "of question answering --device" in " ".join(well(memlm("train", "--help")).split())
+
+
+def test_doctor_looks_at_every_task_of_a_run(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    _summary(memlm, "run")
+    check = doctor_runs.check_run(Path("run"))
+    assert check.ok, check
+    assert "tasks: 3, hashes right; mean test error" in check.found
+    summary = json.loads(Path("run/summary.json").read_text())
+    summary["tasks"]["2"] = 0.0 if summary["tasks"]["2"] > 50 else 100.0
+    Path("run/summary.json").write_text(json.dumps(summary))
+    check = doctor_runs.check_run(Path("run"))
+    assert (check.ok, check.found.endswith("not as noted: task 2")) == (False, True)
+    monkeypatch.setattr(doctor_runs, "_is_there", lambda name: False)
+    check = doctor_runs.check_run(Path("run"))
+    assert (check.ok, "its questions, stories-qa, are not here" in check.found) == (None, True)
+    weights = Path("run/task-3/last/model.safetensors")
+    weights.write_bytes(weights.read_bytes()[:-1])
+    check = doctor_runs.check_run(Path("run"))
+    assert (check.ok, f"{weights} is damaged" in check.found) == (False, True)
+    Path("run/summary.json").unlink()
+    weights.unlink()
+    shutil.rmtree("run/task-3/last")
+    assert doctor_runs.check_run(Path("run")).ok is None
 
 
 def test_a_run_is_not_overwritten_unasked(memlm: Memlm):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from memlm import doctor
+from memlm import doctor, doctor_runs
 from memlm.config import LSTMConfig
 from tests.test_cli import SMALL, Memlm
 from tests.test_golden_runs import GOLDEN
@@ -21,7 +21,7 @@ def run(memlm: Memlm, corpus: Path) -> Path:
 
 @pytest.fixture
 def without_runs_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    def nothing() -> Iterator[doctor.Check]:
+    def nothing() -> Iterator[doctor_runs.Check]:
         yield from ()
 
     monkeypatch.setattr(doctor, "exact_resume", nothing)
@@ -59,10 +59,10 @@ def test_a_damaged_run_or_dataset_is_named_with_what_to_do(run: Path, memlm: Mem
 
 
 def test_a_perplexity_that_is_not_the_one_noted_is_found(run: Path, corpus: Path):
-    assert doctor.check_run(run).ok
+    assert doctor_runs.check_run(run).ok
     text = (corpus / "valid.txt").read_text()
     (corpus / "valid.txt").write_text(text.replace("a1", "d"))
-    check = doctor.check_run(run)
+    check = doctor_runs.check_run(run)
     assert check.ok is False
     assert "noted" in check.found
 
@@ -71,15 +71,15 @@ def test_what_an_old_run_did_not_note_is_said_and_no_failure(run: Path, corpus: 
     old = Path(shutil.copytree(GOLDEN / "run-v1" / "lstm", tmp_path / "old"))
     config = (old / "config.toml").read_text()
     (old / "config.toml").write_text(config.replace("/tmp/memlm-golden/corpus", "/nowhere"))
-    check = doctor.check_run(old)
+    check = doctor_runs.check_run(old)
     assert check.ok is None
     assert "its text, /nowhere, is not here" in check.found
     (old / "config.toml").write_text(config.replace("/tmp/memlm-golden/corpus", str(corpus)))
-    check = doctor.check_run(old)
+    check = doctor_runs.check_run(old)
     assert check.ok is None
     assert "noted no hashes; no perplexity was noted" in check.found
     shutil.rmtree(run / "best")
-    assert doctor.check_run(run).ok is None
+    assert doctor_runs.check_run(run).ok is None
 
 
 def test_a_package_that_memlm_does_not_accept_is_named(monkeypatch: pytest.MonkeyPatch):

@@ -27,7 +27,7 @@ LAYERS = [
     ["train", "qa"],
     ["trained"],
     ["wearing"],
-    ["doctor"],
+    ["doctor", "doctor_runs"],
     ["bench"],
     ["cli", "__main__"],
 ]

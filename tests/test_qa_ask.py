@@ -114,7 +114,29 @@ def by_hand(model: MemoryAnswerer, words: WordList, question: Question) -> bool:
     answer = ask(model, words, question)
     assert answer.attention is not None
     assert answer.supporting is not None
-    return any(answer.supporting[row.argmax()] for row in answer.attention)
+    assert answer.nothing is not None
+    hops = zip(answer.attention, answer.nothing, strict=True)
+    return any(answer.supporting[row.argmax()] and row.max() > nothing for row, nothing in hops)
+
+
+def test_a_hop_that_looks_most_at_nothing_looks_at_no_sentence(rng: np.random.Generator):
+    asked = parse([b"1 mary went to the hall.", b"2 where is mary?\thall\t1"], "made")
+    words = vocabulary(asked)
+    model = answerer(words, hops=1, temporal_encoding=False)
+    encoded = encode(asked, words, memory_size=6)
+    feed = Feed(encoded, model, device=CPU)
+    seen = []
+    for sign in (1, -1):  # the only sentence has a score above that of the null memory, 0, or below it
+        with torch.no_grad():
+            model.embeddings[0].fill_(sign * 0.1)
+            model.embeddings[0][:, :, 4:] = 0
+            model.embeddings[0][:, words.words.index("where")] = 0.1
+            model.embeddings[0][:, words.words.index("is")] = 0.1
+        nothing = ask(model, words, asked[0]).nothing
+        assert nothing is not None
+        seen.append((nothing[0] < 0.5, support.looked_at(model, feed, encoded)))
+    assert [above for above, _ in seen] == [True, False]
+    assert [None if found is None else found.tolist() for _, found in seen] == [[True], [False]]
 
 
 def test_looking_at_support_is_what_the_attention_shows(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch):

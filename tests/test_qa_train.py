@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,20 @@ class Silent:
 
     def epoch(self, metrics: dict[str, Any]) -> None: ...
 
+    def saved(self, step: int) -> None: ...
+
     def end(self, summary: dict[str, Any]) -> None: ...
+
+
+class Ask:
+    """Stands in for the signals: asks to stop when it was asked `stop_after` times, and to save where `save` does."""
+
+    def __init__(self, stop_after: float = math.inf, save: Callable[[], bool] = lambda: False) -> None:
+        self.left, self.save = stop_after, save
+
+    def stop(self) -> bool:
+        self.left -= 1
+        return self.left < 0
 
 
 def without_times(run: RunFolder) -> list[dict[str, Any]]:
@@ -122,14 +136,13 @@ def without_times(run: RunFolder) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("stop_after", [1, 6, 17])
 def test_a_stopped_run_goes_on_exactly_where_it_was(stop_after: int, questions: QuestionSet, tmp_path: Path):
     whole, run = start(SMALL, questions), RunFolder.create(tmp_path / "whole", SMALL)
-    assert fit(whole, run, Silent(), lambda: False)
-    calls = iter(range(stop_after))
+    assert fit(whole, run, Silent(), Ask())
     broken = RunFolder.create(tmp_path / "broken", SMALL)
-    assert not fit(start(SMALL, questions), broken, Silent(), lambda: next(calls, None) is None)
+    assert not fit(start(SMALL, questions), broken, Silent(), Ask(stop_after))
     resumed = start(SMALL, questions)
     runs.restore(resumed, broken)
     assert resumed.progress.step == stop_after
-    assert fit(resumed, broken, Silent(), lambda: False)
+    assert fit(resumed, broken, Silent(), Ask())
     assert without_times(broken) == without_times(run)
     for ours, theirs in zip(parameters(resumed.model), parameters(whole.model), strict=True):
         assert torch.equal(ours, theirs)
@@ -140,6 +153,62 @@ def test_a_state_that_is_not_of_a_training_is_one_error(questions: QuestionSet, 
     checkpoint.save(run.last, training.model, {"step": 1, "progress": {"epoch": 1}}, training={"sums": training.sums})
     with pytest.raises(MemlmError, match="does not hold the state"):
         runs.restore(training, run)
+
+
+def test_a_damaged_checkpoint_does_not_take_the_place_of_the_one_before_it(questions: QuestionSet, tmp_path: Path):
+    run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
+    for _ in range(2):
+        train(training, 1)
+        runs.save(training, run)
+    weights = run.last / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1])
+    resumed = start(SMALL, questions)
+    runs.restore(resumed, run)
+    assert resumed.progress.epoch == 1
+    runs.save(resumed, run)
+    assert checkpoint.read_this(checkpoint.previous(run.last)).step == resumed.progress.step
+    broken = {"step": 1, "progress": {"epoch": 1}}
+    checkpoint.save(checkpoint.previous(run.last), training.model, broken, training={"sums": training.sums})
+    weights.write_bytes(b"")
+    with pytest.raises(MemlmError, match=r"last\.previous is damaged: it does not hold the state"):
+        runs.restore(resumed, run)
+
+
+def test_a_checkpoint_that_is_asked_for_is_made_at_once(questions: QuestionSet, tmp_path: Path):
+    run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
+    saved = []
+
+    class Noting(Silent):
+        def saved(self, step: int) -> None:
+            saved.append((step, checkpoint.read_this(run.last).step))
+
+    assert fit(training, run, Noting(), Ask(save=lambda: training.progress.step == 2 and not saved))
+    assert saved == [(2, 2)]  # within an epoch
+
+
+@pytest.mark.parametrize("stop_after", [1, math.inf])
+def test_where_no_restart_is_finite_training_stops_and_the_last_good_state_stays(
+    stop_after: float, questions: QuestionSet, tmp_path: Path
+):
+    run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
+    train(training, 1)
+    runs.save(training, run)
+    for parameter in training.model.parameters():
+        parameter.data.fill_(math.nan)
+    refusal = (
+        r"no restart has a finite cost in epoch 2, at learning rate 0\.1; .*last, of step 4, is the last good state"
+    )
+    with pytest.raises(MemlmError, match=refusal):
+        fit(training, run, Silent(), Ask(stop_after))
+    assert checkpoint.read_this(run.last).meta["progress"]["epoch"] == 1
+    assert not checkpoint.previous(run.last).exists()
+
+
+def test_a_restart_that_is_not_finite_does_not_stop_the_others(questions: QuestionSet, tmp_path: Path):
+    run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
+    next(training.model.parameters()).data[1, 0, 0] = math.inf
+    assert fit(training, run, Silent(), Ask())
+    assert training.finite().tolist() == [True, False, True]
 
 
 def test_each_matrix_of_each_restart_is_clipped_on_its_own():

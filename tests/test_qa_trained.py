@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,10 @@ def ended(path: Path, config: QAConfig, tasks: list[int], *, seed: int = 1, more
         model.initialise([seed])
         run.note_made_with(config, words)
         checkpoint.save(run.best, model, {"step": 1})
-    run.write_json("summary.json", runs.over_tasks({str(task): 0.0 for task in tasks}))
+    figures: dict[str, Any] = {"model": config.model.name, "label": config.model.label, "dataset": config.dataset}
+    figures |= {"size": config.train.size, "joint": config.train.joint}
+    counts = dict.fromkeys(("parameters", "epochs", "steps", "seconds"), 1)
+    run.write_json("summary.json", figures | counts | runs.over_tasks({str(task): 0.0 for task in tasks}))
     return path
 
 
@@ -71,7 +75,7 @@ def by_hand(model: TrainedTasks, task: int, split: str = "test") -> tuple[float,
     for answer in answers:
         assert answer.attention is not None
         assert answer.supporting is not None
-        found += any(answer.supporting[row.argmax()] for row in answer.attention)
+        found += any(answer.supporting[row.argmax()] for row in answer.attention if row.max() > 1 - row.sum())
     return 100 * wrong / len(asked), found / len(asked)
 
 
@@ -154,6 +158,27 @@ def test_what_can_not_be_asked_for_is_one_line(tmp_path: Path):
     collection.create(tmp_path / "begun", qa_recipe("pe"))
     with pytest.raises(MemlmError, match="has not ended yet: go on with `memlm train --resume"):
         load_answerer(tmp_path / "begun")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda found: [],
+        lambda found: {},
+        lambda found: found | {"tasks": {}},
+        lambda found: found | {"tasks": None},
+        lambda found: found | {"tasks": {"2": None}},
+        lambda found: found | {"tasks": {"two": 1.0}},
+        lambda found: found | {"tasks": {"3": 1.0}},
+        lambda found: {key: value for key, value in found.items() if key != "mean_error"},
+    ],
+)
+def test_a_damaged_summary_is_one_line(change: Callable[[Any], Any], memlm: Callable[..., Result], tmp_path: Path):
+    run = one_task(tmp_path / "run")
+    path = run / "summary.json"
+    path.write_text(json.dumps(change(json.loads(path.read_text()))))
+    refused = memlm("eval", run)
+    assert (refused.exit_code, refused.stderr.count("\n"), " damaged: " in refused.stderr) == (2, 1, True)
 
 
 def test_a_run_of_the_other_kind_is_refused_by_name(memlm: Callable[..., Result], tmp_path: Path, corpus: Path):
@@ -247,6 +272,8 @@ def test_compare_refuses_runs_of_other_questions(memlm: Callable[..., Result], t
     assert memlm("train", "--dataset", corpus, "--max-steps", 1, "--units", 4, "--run-dir", "lm").exit_code == 0
     refused = memlm("compare", one, one, "--plot", "a.svg")
     assert (refused.exit_code, "leave out --plot" in refused.output) == (2, True)
+    refused = memlm("compare", one, one, "--protocol", "facebook")
+    assert (refused.exit_code, "protocol facebook is about texts" in refused.output) == (2, True)
     refused = memlm("compare", one, "lm")
     assert (refused.exit_code, "lm is a run of a language model" in refused.output) == (2, True)
 

@@ -70,13 +70,13 @@ def show_beside_the_paper(found: Mapping[str, Any], tasks: Sequence[str]) -> Non
             click.echo(f"{column}: task {absent} is not in the data at hand, nor in its mean; the paper's is left out")
 
 
-def compare(runs: Sequence[Path], plot: Path | None, *, as_json: bool) -> None:
+def compare(runs: Sequence[Path], plot: Path | None, protocol: str, *, as_json: bool) -> None:
     """`memlm compare` of runs of question answering."""
     from memlm.qa import comparison
 
     if plot is not None:
         raise MemlmError("there is no picture of runs that answer questions: leave out --plot")
-    results = comparison.compare(runs)
+    results = comparison.compare(runs, protocol=protocol)
     if as_json:
         click.echo(jsontext.dumps(results, indent=1))
     else:

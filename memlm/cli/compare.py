@@ -31,7 +31,7 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
     from memlm.runlog import RunFolder
 
     if any(RunFolder.open(run).answers_questions for run in runs):
-        answers.compare(runs, plot, as_json=as_json)
+        answers.compare(runs, plot, protocol, as_json=as_json)
         return
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)

@@ -35,7 +35,7 @@ class QASession:
         for reason in absent:
             click.echo(f"left out: {reason}")
         with Display(self.config) as display:
-            if not collection.go_on(self.run, numbers, display, requests.stop):
+            if not collection.go_on(self.run, numbers, display, requests):
                 display.say(f"stopped; nothing is lost. To go on:\n    memlm train --resume {self.run.path}")
                 return
         summary = collection.read_summary(self.run.path)
@@ -58,13 +58,12 @@ def start(config: QAConfig, run_dir: Path | None, *, overwrite: bool) -> Iterato
 
 @contextmanager
 def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[QASession]:
-    """A session that goes on with a run."""
+    """A session that goes on with a run, with `changes` of settings that are safe to change."""
     run = RunFolder.open(path)
-    if changes:
-        raise MemlmError(f"--{next(iter(changes))} can't be changed on --resume of a run of question answering")
-    if run.read_json("summary.json"):
-        raise MemlmError(f"{path} has finished: `memlm eval {path}` shows its errors")
     with run.held():
+        if run.read_json("summary.json"):
+            raise MemlmError(f"{path} has finished: `memlm eval {path}` shows its errors")
+        collection.note_resume(run, changes)
         yield QASession(run=run, config=run.qa_config())
 
 
@@ -107,6 +106,10 @@ class Display:
         linear = config.train.linear_epochs if config.train.linear_start != "no" else 0
         total = config.train.epochs + linear
         self._bar.update(self._epochs, visible=True, total=total, completed=0, what=self._what)
+
+    def saved(self, step: int) -> None:
+        """A line for a checkpoint that was asked for."""
+        self.say(f"saved at step {step}")
 
     def epoch(self, metrics: dict[str, Any]) -> None:
         """Move the bar on."""

@@ -55,7 +55,7 @@ def table1(
                 continue
             with qa_session.Display(config, to_stderr=as_json) as display:
                 display.say(f"column {name}: run {folder / name}")
-                summary = table.reproduce(folder / name, config, display, requests.stop)
+                summary = table.reproduce(folder / name, config, display, requests)
             if summary is None:
                 click.echo("stopped; nothing is lost: the same command goes on", err=True)
                 raise SystemExit(requests.exit_status)

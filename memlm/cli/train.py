@@ -11,9 +11,12 @@ import click
 
 from memlm.cli.options import DEFAULTS, recipe_names, resolve, settings_options
 from memlm.config import TrainConfig
+from memlm.config_qa import QATrainConfig
 from memlm.errors import MemlmError
 
-SAFE_ON_RESUME = ["--" + name.replace("_", "-") for name in TrainConfig.safe_names()]
+SAFE_ON_RESUME, QA_SAFE_ON_RESUME = (
+    ", ".join("--" + name.replace("_", "-") for name in kind.safe_names()) for kind in (TrainConfig, QATrainConfig)
+)
 
 
 @click.command("train")
@@ -33,7 +36,8 @@ SAFE_ON_RESUME = ["--" + name.replace("_", "-") for name in TrainConfig.safe_nam
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help=f"go on with a run that was stopped or cut off; only {', '.join(SAFE_ON_RESUME)} may be changed",
+    help=f"go on with a run that was stopped or cut off; only {SAFE_ON_RESUME} may be changed, "
+    f"of question answering {QA_SAFE_ON_RESUME}",
 )
 @settings_options
 def command(
@@ -57,15 +61,18 @@ def command(
     from memlm.runlog import RunFolder
 
     if resume is not None:
+        of_questions = RunFolder.open(resume).answers_questions
+        safe = QATrainConfig if of_questions else TrainConfig
         given = {key: value for key, value in options.items() if value is not None}
-        odd = [key for key in given if key not in TrainConfig.safe_names()]
+        odd = [key for key in given if key not in safe.safe_names()]
         fixed = {"dataset": dataset, "model": model, "recipe": recipe_name, "overwrite": overwrite or None}
         odd += [name for name, value in fixed.items() if value is not None]
         odd += [name for name, value in {"config": config_file, "run-dir": run_dir}.items() if value]
         if odd:
             flag = "--" + odd[0].replace("_", "-")
-            raise MemlmError(f"{flag} can't be changed on --resume: only {', '.join(SAFE_ON_RESUME)} can")
-        kind: Any = qa_session if RunFolder.open(resume).answers_questions else session
+            allowed = QA_SAFE_ON_RESUME if of_questions else SAFE_ON_RESUME
+            raise MemlmError(f"{flag} can't be changed on --resume: only {allowed} can")
+        kind: Any = qa_session if of_questions else session
         opened: AbstractContextManager[Any] = kind.resume(resume, given)
     else:
         config = resolve(

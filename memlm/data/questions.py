@@ -119,7 +119,10 @@ def data_sha256(questions: Iterable[Question]) -> str:
 
 
 def hold_out(count: int, *, seed: int, share: float) -> tuple[Ids, Ids]:
-    """Numbers of the training and of the validation questions out of `count`: a seeded shuffle, cut in two."""
+    """Numbers of the training and of the validation questions out of `count`: a seeded shuffle, cut in two.
+
+    By question, not by story: training sees the stories of most validation questions, under other questions.
+    """
     order = np.random.default_rng(seed).permutation(count)
     kept = count - round(share * count)
     return order[:kept], order[kept:]

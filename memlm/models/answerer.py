@@ -21,7 +21,7 @@ from memlm.models.memory import Hops, Stories
 
 
 class Asked(NamedTuple):
-    """Questions and the stories before them, for every restart; an `empty` slot holds no sentence.
+    """Questions and the stories before them, for every restart; a slot that is not `filled` holds no sentence.
 
     `sentences` are the different sentences of the stories, padded with any where a restart has fewer; both they and
     the `questions` are as the model prepares them.

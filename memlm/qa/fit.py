@@ -5,7 +5,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +19,8 @@ from memlm.qa.ask import ask
 from memlm.qa.picture import story_attended
 from memlm.qa.train import Training
 from memlm.runlog import RunFolder
-from memlm.train import choose_device
+from memlm.train import Requests, choose_device
+from memlm.training import DivergedError
 
 SAVE_EVERY = 30.0  # seconds between checkpoints: an epoch of a small task takes a tenth of one
 
@@ -33,12 +34,15 @@ class Observer(Protocol):
     def epoch(self, metrics: dict[str, Any]) -> None:
         """After each epoch: its line of metrics.jsonl."""
 
+    def saved(self, step: int) -> None:
+        """After a checkpoint that was asked for."""
+
     def end(self, summary: dict[str, Any]) -> None:
         """After the last epoch: the figures."""
 
 
-def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, stop: Callable[[], bool]) -> bool:
-    """Train the model of a run that was made or stopped before; False if `stop` ended it early.
+def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, requests: Requests) -> bool:
+    """Train the model of a run that was made or stopped before; False if `requests` ended it early.
 
     At the end the best restart is kept and summary.json written. Raises MemlmError if the questions are not those that
     the run began with.
@@ -59,7 +63,7 @@ def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, stop: 
     if checkpoint.exists(run.last):
         runs.restore(training, run)
     observer.begin(training, numbers, run)
-    if not fit(training, run, observer, stop):
+    if not fit(training, run, observer, requests):
         return False
     summary = _summary(config, training, numbers) | runs.conclude(training, data, run)
     figures = {f"test_error_task_{task}": error for task, error in summary["tasks"].items()}
@@ -96,16 +100,27 @@ def _summary(config: QAConfig, training: Training, numbers: Sequence[int]) -> di
     }
 
 
-def fit(training: Training, run: RunFolder, observer: Observer, stop: Callable[[], bool]) -> bool:
-    """Train all restarts to their last epoch; False if `stop` ended it early. What was done is saved either way."""
+def fit(training: Training, run: RunFolder, observer: Observer, requests: Requests) -> bool:
+    """Train all restarts to their last epoch; False if `requests` ended it early. What was done is saved either way.
+
+    Raises DivergedError, and leaves what was saved as it is, once no restart is finite.
+    """
     progress = training.progress
     curves = Curves(run.path, step=progress.epoch, epoch=progress.epoch)
     saved = time.monotonic()
+
+    def stop() -> bool:
+        if requests.save():
+            _keep(training, run)
+            observer.saved(progress.step)
+        return requests.stop()
+
     try:
         run.write_metrics(progress.history)
         while not training.finished:
             if not training.epoch(stop):
                 break
+            _refuse_diverged(training, run)
             metrics = training.end_epoch()
             observer.epoch(metrics)
             curves.add("epoch", points(metrics), progress.epoch)
@@ -119,8 +134,23 @@ def fit(training: Training, run: RunFolder, observer: Observer, stop: Callable[[
 
 
 def _keep(training: Training, run: RunFolder) -> None:
+    _refuse_diverged(training, run)
     runs.save(training, run)
     run.write_metrics(training.progress.history)
+
+
+def _refuse_diverged(training: Training, run: RunFolder) -> None:
+    """Raise DivergedError if no restart is finite: it names the epoch under way, its rate and the last good state."""
+    if training.finite().any():
+        return
+    progress = training.progress
+    good = ""
+    if checkpoint.exists(run.last):
+        good = f"; {run.last}, of step {checkpoint.step_of(run.last)}, is the last good state"
+    raise DivergedError(
+        f"{run.path}: no restart has a finite cost in epoch {progress.epoch + 1}, at learning rate "
+        f"{max(progress.schedule.rates(training.config)):.4g}{good}: train anew with a lower --lr or --clip"
+    )
 
 
 def points(metrics: dict[str, Any]) -> dict[str, float]:

@@ -58,13 +58,14 @@ def save(training: Training, run: RunFolder) -> None:
 
 
 def restore(training: Training, run: RunFolder) -> None:
-    """Go on from the run's checkpoint `last`."""
+    """Go on from the run's checkpoint `last`, or the one before it where that is damaged."""
     state = checkpoint.read(run.last)
     checkpoint.fill(training.model, state)
     try:
         training.take_up(state.meta["progress"], state.training["sums"])
-    except (KeyError, TypeError):
-        raise MemlmError(f"{run.last} is damaged: it does not hold the state of a training") from None
+    except (KeyError, TypeError, RuntimeError):
+        raise MemlmError(f"{state.folder} is damaged: it does not hold the state of a training") from None
+    checkpoint.set_aside(run.last, state)
 
 
 def conclude(training: Training, data: Tasks, run: RunFolder) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from memlm.qa.feed import Feed
 
 @torch.no_grad()
 def looked_at(model: Answerer, feed: Feed, questions: QuestionSet) -> npt.NDArray[np.bool_] | None:
-    """Of each question (Q,), whether a supporting sentence has the highest weight at some hop.
+    """Of each question (Q,), whether some hop looks most at a supporting sentence.
 
-    The model is one restart, `feed` that of the questions. None for a model without a memory.
+    A hop that gives nothing, the null memory, at least as much as any sentence does not count. The model is one
+    restart, `feed` that of the questions. None for a model without a memory.
     """
     found = np.zeros(len(questions), np.bool_)
     for at in range(0, len(questions), AT_ONCE):
@@ -23,9 +24,10 @@ def looked_at(model: Answerer, feed: Feed, questions: QuestionSet) -> npt.NDArra
         if not weights:
             return None
         for hop in weights:
-            highest = hop[0].argmax(dim=1).cpu().numpy()  # slots of the longest story among these, the last ones of S
-            slots = highest + questions.supporting.shape[1] - hop.shape[2]
-            found[numbers] |= questions.supporting[numbers, slots]
+            weight, highest = hop[0].double().max(dim=1)  # slots of the longest story among these, the last ones of S
+            slots = highest.cpu().numpy() + questions.supporting.shape[1] - hop.shape[2]
+            to_a_sentence = (weight > 1 - hop[0].double().sum(dim=1)).cpu().numpy()
+            found[numbers] |= questions.supporting[numbers, slots] & to_a_sentence
     return found
 
 

@@ -1,7 +1,7 @@
 """Table 1 of the paper, measured: a run for each column, which goes on where it was stopped."""
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from memlm.qa.trained import load_answerer
 from memlm.recipes_qa import qa_recipe
 from memlm.runlog import RunFolder
 from memlm.table1 import TABLE1
+from memlm.train import Requests
 
 MEASURED = ("tasks", "mean_error", "failed_tasks", "support", "seconds")  # what a column shows of its run
 
@@ -31,29 +32,31 @@ def column_config(name: str, *, size: str, restarts: int, seed: int, device: str
     return dataclasses.replace(config, train=train)
 
 
-def reproduce(path: Path, config: QAConfig, observer: Observer, stop: Callable[[], bool]) -> dict[str, Any] | None:
+def reproduce(path: Path, config: QAConfig, observer: Observer, requests: Requests) -> dict[str, Any] | None:
     """The summary of a column's run at `path`, which is made, gone on with or, if it is whole, only read; and support.
 
-    None if `stop` ended it early. Raises MemlmError if the run there is of other settings.
+    None if `requests` ended it early. Raises MemlmError if the run there is of other settings.
     """
     with RunFolder(path).held():
-        summary = _go_on(path, config, observer, stop)
+        summary = _go_on(path, config, observer, requests)
         return None if summary is None else summary | {"support": _support(path, config.train.device)}
 
 
-def _go_on(path: Path, config: QAConfig, observer: Observer, stop: Callable[[], bool]) -> dict[str, Any] | None:
+def _go_on(path: Path, config: QAConfig, observer: Observer, requests: Requests) -> dict[str, Any] | None:
     ended = (path / "summary.json").exists()
     if (path / "config.toml").exists():
         run = RunFolder.open(path)
         found = run.qa_config()  # whose memory may be smaller, as its stories are
-        wanted = config.train.replace({"device": found.train.device}) if ended else config.train
+        wanted = config.train.replace({"device": found.train.device})  # which may change
         if found.train != wanted or found.model.replace({"memory_size": config.model.memory_size}) != config.model:
             raise MemlmError(f"{path} holds a run of other settings: choose another --run-dir")
+        if not ended:
+            collection.note_resume(run, {"device": config.train.device})
     else:
         run = collection.create(path, config)
     if not ended:
         numbers, _ = tasks.task_numbers(config.dataset, config.train)
-        if not collection.go_on(run, numbers, observer, stop):
+        if not collection.go_on(run, numbers, observer, requests):
             return None
     return collection.read_summary(path)
 

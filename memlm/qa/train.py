@@ -1,4 +1,4 @@
-"""Training of restarts side by side: a step, an epoch, and the fit that can be stopped and resumed.
+"""Training of restarts side by side: a step, an epoch, and the schedule that they follow; memlm.qa.fit fits.
 
 R restarts, B questions a step, n training questions.
 Sources: [P] Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, section 4.2; [C] its code,
@@ -48,7 +48,7 @@ class Schedule:
         )
 
     def rates(self, config: QATrainConfig) -> list[float]:
-        """Each restart's learning rate: halved every so many epochs of the softmax [C]; 0 when its epochs are over."""
+        """Each restart's learning rate: halved every so many epochs of the softmax [P]; 0 when its epochs are over."""
         rates = []
         for straight, epochs in zip(self.straight, self.epochs, strict=True):
             halved = config.lr * 0.5 ** (epochs // config.halve_every)
@@ -114,7 +114,7 @@ class Training:
         return torch.tensor(flags, device=self.device)[:, None, None] if any(flags) else None
 
     def epoch(self, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Go through the rest of the epoch under way; False if `stop` ended it early."""
+        """Go through the rest of the epoch under way; False if `stop`, asked before each step, ended it early."""
         config, progress, began = self.config, self.progress, time.perf_counter()
         plan = plan_epoch(self.train, self.feed.lengths, seeds=config.seeds, epoch=progress.epoch, noise=config.noise)
         straight, rates = self.straight(), torch.tensor(progress.schedule.rates(config), device=self.device)
@@ -168,6 +168,11 @@ class Training:
             counts = of_task.sum(axis=1)
             errors[str(task)] = (100 * (wrong & of_task).sum(axis=1) / np.maximum(counts, 1))[counts > 0].tolist()
         return errors
+
+    def finite(self) -> torch.Tensor:
+        """Which restarts (R,) have finite weights, and had finite costs in the epoch under way."""
+        weights = [p.detach().flatten(1).isfinite().all(1) for p in self.model.parameters()]
+        return torch.stack([self.sums[0].isfinite(), *weights]).all(0)
 
     @property
     def finished(self) -> bool:

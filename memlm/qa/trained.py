@@ -56,7 +56,7 @@ class TrainedTasks:
 
         Keys of their own: tasks, names and support by task; mean_error, failed_tasks; absent, the tasks of the dataset
         that a run of all lacks; paper, where the settings are those of a column of Table 1. Support is the share of
-        questions whose most attended sentence at some hop supports the answer.
+        questions for which a hop looks most at a sentence that supports the answer, more than at nothing.
         """
         if split not in SPLITS:
             raise MemlmError(f"{self.config.dataset} has no split {split!r}: it has {', '.join(SPLITS)}")
@@ -130,6 +130,10 @@ def load_answerer(run: str | Path, *, device: str = "cpu") -> TrainedTasks:
     folder = RunFolder.open(Path(run))
     config = folder.qa_config()
     numbers = [int(task) for task in collection.read_summary(folder.path)["tasks"]]
+    if config.train.task not in ("all", *map(str, numbers)):
+        raise MemlmError(
+            f"{folder.path} is damaged: summary.json is not of task {config.train.task}, as config.toml is"
+        )
     chosen = choose_device(device)
     if collection.is_collection(config):
         each = {n: runs.load(RunFolder.open(runs.task_folder(folder.path, n)), device=chosen) for n in numbers}
