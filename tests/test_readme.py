@@ -74,7 +74,8 @@ def test_what_it_names_is_there(memlm: Callable[..., Result]):
     recipes = memlm("recipes").output
     for name in re.findall(r"--recipe ([\w-]+)", README):
         assert name in recipes
-    options = "".join(memlm(verb, "--help").output for verb in ("train", "eval", "ask", "attend", "score"))
+    verbs = (("train",), ("eval",), ("ask",), ("attend",), ("score",), ("reproduce", "table1"))
+    options = "".join(memlm(*verb, "--help").output for verb in verbs)
     for option in re.findall(r"`(--[a-z-]+)", README):
         assert option in options, option
     tree = README.split("## What is where")[1].split("A run folder")[0]
