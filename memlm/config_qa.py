@@ -35,8 +35,8 @@ class AnswererConfig(ModelSettings):
         choices=("layerwise", "adjacent"),
     )
     temporal_encoding: bool = setting(True, "add a learnt vector to each memory slot by its position")
-    # Not in [P]. In [C] every slot of the padding takes part in the softmax, as zeros: how much a hop looks at nothing
-    # depends on the story's length. One slot, whatever the length, is what the model can learn to use.
+    # Not in [P]. In [C] every slot of the padding takes part in the softmax, as zeros, so that what a hop gives to
+    # nothing depends on the story's length; with one slot it does not.
     null_memory: bool = setting(
         True, "one slot more, of zeros, for every story: a hop can look at nothing. Empty slots get no attention"
     )

@@ -11,7 +11,7 @@ from memlm.cli import tables
 from memlm.errors import MemlmError
 from memlm.table1 import FAILED_ABOVE
 
-SUPPORT = "support: questions whose most attended sentence at some hop supports the answer"
+SUPPORT = "support: questions for which a hop looks most at a sentence that supports the answer"
 
 
 def evaluate(
