@@ -124,7 +124,8 @@ def what_is_there(run: Path) -> dict[str, Any]:
     events = curves(run)
     tags = [tag for tag in events.Tags()["scalars"] if not tag.endswith(TIMES)]
     found["curves"] = {tag: [(point.step, point.value) for point in events.Scalars(tag)] for tag in tags}
-    found["files"] = sorted(path.name for path in run.iterdir() if not path.name.startswith("events."))
+    # A run that is killed when all is written leaves its lock, which holds nobody back.
+    found["files"] = sorted(path.name for path in run.iterdir() if not path.name.startswith(("events.", "lock")))
     found["files"] = [name for name in found["files"] if not name.endswith(".previous")]
     return found
 
