@@ -8,10 +8,9 @@ from typing import Any
 
 import click
 import numpy as np
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from memlm import report
+from memlm.cli.bars import BarDisplay
 from memlm.cli.session import free_folder
 from memlm.config_qa import QAConfig
 from memlm.data.tasks import task_names
@@ -67,30 +66,13 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[QASession]:
         yield QASession(run=run, config=run.qa_config())
 
 
-class Display:
+class Display(BarDisplay):
     """A line for each model that has ended, and a bar of epochs where standard error is a terminal."""
 
     def __init__(self, config: QAConfig, *, to_stderr: bool = False) -> None:
         self._config, self._to_stderr = config, to_stderr
-        self._console = Console(stderr=True)
-        self._bar = Progress(
-            TextColumn("{task.fields[what]}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("train {task.fields[train]:.1f}%  valid {task.fields[valid]:.1f}%"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-            transient=True,
-        )
-        self._epochs = self._bar.add_task("", total=None, visible=False, what="", train=0.0, valid=0.0)
-
-    def __enter__(self) -> "Display":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
+        figures = "train {task.fields[train]:.1f}%  valid {task.fields[valid]:.1f}%"
+        super().__init__("{task.fields[what]}", figures, what="", train=0.0, valid=0.0)
 
     def say(self, line: str) -> None:
         """A line on standard output, or on standard error."""
@@ -105,7 +87,7 @@ class Display:
             self.say(f"{self._what}: going on after epoch {training.progress.epoch}")
         linear = config.train.linear_epochs if config.train.linear_start != "no" else 0
         total = config.train.epochs + linear
-        self._bar.update(self._epochs, visible=True, total=total, completed=0, what=self._what)
+        self._bar.update(self._task, visible=True, total=total, completed=0, what=self._what)
 
     def saved(self, step: int) -> None:
         """A line for a checkpoint that was asked for."""
@@ -114,7 +96,7 @@ class Display:
     def epoch(self, metrics: dict[str, Any]) -> None:
         """Move the bar on."""
         train, valid = (float(np.mean(metrics[f"{part}_error"])) for part in ("train", "valid"))
-        self._bar.update(self._epochs, completed=metrics["epoch"], train=train, valid=valid)
+        self._bar.update(self._task, completed=metrics["epoch"], train=train, valid=valid)
         if self._config.train.joint:  # an epoch of all tasks takes long enough to be told
             linear = f", {sum(metrics['linear'])} in the linear start" if any(metrics["linear"]) else ""
             self.say(

@@ -9,11 +9,9 @@ from typing import Any
 
 import click
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bar
 
 from memlm import checkpoint, evaluations, report, train
+from memlm.cli.bars import BarDisplay
 from memlm.config import Config
 from memlm.curves import write_result
 from memlm.data import dataset
@@ -210,29 +208,12 @@ def free_folder(name: str) -> Path:
             raise MemlmError(f"cannot make the run folder {path}: {error.strerror}") from None
 
 
-class Display:
+class Display(BarDisplay):
     """Lines for all, and a progress bar where standard error is a terminal."""
 
     def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._bar = Bar(
-            TextColumn("epoch {task.fields[epoch]}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("ppl {task.fields[ppl]:.1f}  loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} tokens/s"),
-            TimeRemainingColumn(),
-            console=self._console,
-            disable=not self._console.is_terminal,
-            transient=True,
-        )
-        self._task = self._bar.add_task("", total=None, visible=False, epoch=0, ppl=0.0, loss=0.0, rate=0.0)
-
-    def __enter__(self) -> "Display":
-        self._bar.start()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._bar.stop()
+        figures = "ppl {task.fields[ppl]:.1f}  loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} tokens/s"
+        super().__init__("epoch {task.fields[epoch]}", figures, epoch=0, ppl=0.0, loss=0.0, rate=0.0)
 
     def say(self, line: str) -> None:
         """A line on standard output, above the bar where that is on the same terminal."""
