@@ -19,6 +19,7 @@ from memlm.errors import MemlmError
 from memlm.models import LanguageModel, State
 
 TARGETS_AT_ONCE = 512
+CUDA_TARGETS_AT_ONCE = 4096  # there it is the calls that cost
 CHUNK_LENGTH = 32  # of a memory model: long enough to share words, short enough to waste little on the skew
 FACEBOOK_BATCH = 128  # the reference code rounds the number of scored targets up to whole batches of this size
 
@@ -56,12 +57,17 @@ def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
     return inputs.to(device, non_blocking=True), targets.to(device, non_blocking=True)
 
 
+def usual_targets_at_once(device: torch.device) -> int:
+    """How many targets `token_nats` scores at a time."""
+    return CUDA_TARGETS_AT_ONCE if device.type == "cuda" else TARGETS_AT_ONCE
+
+
 @torch.no_grad()
 def token_nats(
     model: LanguageModel,
     tokens: Tokens,
     *,
-    targets_at_once: int = TARGETS_AT_ONCE,
+    targets_at_once: int | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> TokenNats:
     """-log p of every token of the text given those before it: (T,), in order.
@@ -72,6 +78,7 @@ def token_nats(
     """
     device = model.device
     model.eval()
+    targets_at_once = targets_at_once or usual_targets_at_once(device)
     if model.carries_state:
         spans = streams(len(tokens), targets_at_once, rows=1)
     else:

@@ -15,13 +15,24 @@ from memlm.config import TrainConfig
 class ClippedSGD:
     """p <- p - lr g min(1, clip / |g|), where g is the whole gradient, of all parameters together [C].
 
-    Gradients that are sparse (of embeddings) touch only the rows they hold.
+    Gradients that are sparse (of embeddings, on a CPU) touch only the rows they hold.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, clip: float) -> None:
         self.parameters = list(parameters)
+        self._lr = self.parameters[0].new_tensor(lr, requires_grad=False)
         self.lr = lr
         self.clip = clip
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return self._rate
+
+    @lr.setter
+    def lr(self, rate: float) -> None:
+        self._rate = rate
+        self._lr.fill_(rate)  # where a captured step reads it
 
     @torch.no_grad()
     def step(self) -> Tensor:
@@ -34,20 +45,21 @@ class ClippedSGD:
         values = [grad.values() if grad.is_sparse else grad for _, grad in gradients]
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(values)))
         scale = (self.clip / norm).clamp_(max=1)
-        if norm.is_cuda or bool(norm.isfinite()):
+        if norm.is_cuda:
+            torch._foreach_mul_(values, scale * self._lr)
+            torch._foreach_sub_([parameter for parameter, _ in gradients], values)
+        elif norm.isfinite():
             for (parameter, grad), value in zip(gradients, values, strict=True):
-                self._update(parameter, grad, value, scale)
+                self._update(parameter, grad, value, float(scale))
         for parameter in self.parameters:
             parameter.grad = None
         return norm
 
-    def _update(self, parameter: nn.Parameter, grad: Tensor, value: Tensor, scale: Tensor) -> None:
+    def _update(self, parameter: nn.Parameter, grad: Tensor, value: Tensor, scale: float) -> None:
         if grad.is_sparse:
             parameter.index_add_(0, grad.indices()[0], value.mul_(scale), alpha=-self.lr)
-        elif value.is_cuda:
-            parameter.addcmul_(value, scale, value=-self.lr)
         else:
-            parameter.add_(value, alpha=-self.lr * float(scale))  # twice as fast as addcmul_ on a CPU
+            parameter.add_(value, alpha=-self.lr * scale)
 
 
 def _coalesced(grad: Tensor) -> Tensor:

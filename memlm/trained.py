@@ -20,7 +20,7 @@ from memlm.data.corpus import EncodedText, Tokens, encode
 from memlm.data.dataset import TextDataset
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
-from memlm.evaluate import TARGETS_AT_ONCE, TokenNats, check_protocol, perplexity, token_nats
+from memlm.evaluate import TokenNats, check_protocol, perplexity, token_nats, usual_targets_at_once
 from memlm.evaluations import Evaluation
 from memlm.generate import generate
 from memlm.models import LanguageModel, build
@@ -137,7 +137,7 @@ class TrainedModel:
 
     def _nats(self, tokens: Tokens, tick: Tick = lambda done, total: None) -> TokenNats:
         if self.worn is None:
-            begun = count(step=TARGETS_AT_ONCE)
+            begun = count(step=usual_targets_at_once(self.model.device))
             return token_nats(self.model, tokens, tick=lambda: tick(min(next(begun), len(tokens)), len(tokens)))
         pieces, done = [], 0
         for piece in stream_nats(self.stream(), tokens):

@@ -5,8 +5,10 @@ import math
 import time
 
 import torch
+from torch import Tensor
 
 from memlm import checkpoint
+from memlm.captured import CapturedUpdate, Update
 from memlm.config import TrainConfig
 from memlm.data.chunks import Batch
 from memlm.errors import MemlmError
@@ -36,7 +38,10 @@ class Training:
         self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)
         self.progress = Progress(annealing=Annealing.from_config(config))
         self.carried: State = None
-        self._clear_sums()
+        self._update: Update = CapturedUpdate(self._updated) if device.type == "cuda" else self._updated
+        # Nats, norms of gradients, clipped norms, clips, and steps up to which nats and norms were finite: over the
+        # epoch so far, on the device, for reading them costs CUDA a stop.
+        self._sums = torch.zeros(5, dtype=torch.float64, device=device)
         self.start_clock()
         torch.manual_seed(config.seed)  # dropout
 
@@ -68,13 +73,13 @@ class Training:
         self.carried = tuple(tensors[name].to(self.device) for name in sorted(tensors)) or None
         totals = self.progress.totals
         sums = [totals.nats, totals.grad_norm, totals.clipped_norm, totals.clipped, totals.steps]
-        self._sums = torch.tensor(sums, dtype=torch.float64, device=self.device)
+        self._sums.copy_(torch.tensor(sums, dtype=torch.float64))
         checkpoint.set_aside(run.last, state)
 
     def start_epoch(self) -> None:
         """Before the first step of an epoch: nothing is carried into it."""
         self.carried = None
-        self._clear_sums()
+        self._sums.zero_()
 
     def start_clock(self) -> None:
         """Count the time from now on as spent on steps."""
@@ -83,9 +88,14 @@ class Training:
     def step(self, batch: Batch) -> None:
         """One update on the summed loss of a batch."""
         inputs, targets = to_tensors(batch, self.device)
-        hidden, state = self.model(inputs, self.carried)
-        if state is not None:
-            self.carried = tuple(tensor.detach() for tensor in state)
+        self.carried = self._update(inputs, targets, self.carried)
+        self.progress.step += 1
+        self.progress.totals.steps += 1
+        self.progress.totals.targets += targets.numel()
+
+    def _updated(self, inputs: Tensor, targets: Tensor, carried: State) -> State:
+        """All that a step does on the device: the weights and the sums change in place; the state to carry on."""
+        hidden, state = self.model(inputs, carried)
         rows = hidden.flatten(0, 1)
         nats, grad = self.head.backward(rows.detach(), targets.flatten())
         rows.backward(grad)
@@ -93,9 +103,7 @@ class Training:
         clipped = norm.clamp(max=self.config.clip)
         self._sums[:4] += torch.stack([nats.sum(), norm, clipped, (norm > clipped).to(norm.dtype)])
         self._sums[4] += self._sums[:2].sum().isfinite()  # once it is not, it never is again
-        self.progress.step += 1
-        self.progress.totals.steps += 1
-        self.progress.totals.targets += targets.numel()
+        return None if state is None else tuple(tensor.detach() for tensor in state)
 
     def settle(self) -> None:
         """Bring the totals up to date. Raises DivergedError, naming the step, if a loss or gradient was not finite."""
@@ -107,13 +115,6 @@ class Training:
         totals.clipped = round(clipped)
         totals.seconds += time.perf_counter() - self._clock
         self.start_clock()
-
-    def _clear_sums(self) -> None:
-        """Nats, norms of gradients, clipped norms, clips, and steps up to which nats and norms were finite.
-
-        Over the epoch so far, on the device: reading them costs CUDA a stop.
-        """
-        self._sums = torch.zeros(5, dtype=torch.float64, device=self.device)
 
     def diverged(self, what: str, step: int) -> DivergedError:
         """The error that names the step and the learning rate."""

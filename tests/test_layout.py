@@ -16,7 +16,7 @@ LAYERS = [
     ["config", "config_qa", "jsontext", "environment", "files", "locks", "sampling"],
     ["pictures", "learning_curves", "table1"],
     ["data", "models"],
-    ["optim", "checkpoint", "runlog", "curves"],
+    ["optim", "captured", "checkpoint", "runlog", "curves"],
     [
         *("recipes", "recipes_qa", "evaluate", "passport", "evaluations", "bootstrap", "report"),
         *("arpa", "attention", "progress"),

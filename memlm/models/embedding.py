@@ -10,14 +10,18 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+if not torch.sparse.check_sparse_tensor_invariants.is_enabled():
+    # It is off: saying so keeps PyTorch 2.11 from a warning.
+    torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]
+
 
 def embed(ids: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
     """The rows of the ids (...) in each table (V, D): (..., D) each; on a CPU the tables' gradients are sparse.
 
-    The tables share the work of finding which words there are. On CUDA that would stop the device to ask it, and a
-    dense gradient costs little.
+    The tables share the work of finding which words there are. On CUDA that would stop the device to ask it, and
+    dense gradients cost little.
     """
-    if ids.is_cuda or not torch.is_grad_enabled():
+    if not torch.is_grad_enabled():
         return [nn.functional.embedding(ids, table) for table in tables]
     return list(_Embed.apply(ids, *tables))  # type: ignore[no-untyped-call]
 
@@ -33,6 +37,8 @@ class _Embed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (ids,) = ctx.saved_tensors
+        if ids.is_cuda:
+            return None, *_dense(ids, grads, rows=ctx.sizes[0][0])
         words, place = ids.flatten().unique(return_inverse=True)  # (U,), and where each id is among them
         of_tables: list[Tensor | None] = [None]
         for grad, size in zip(grads, ctx.sizes, strict=True):
@@ -41,3 +47,9 @@ class _Embed(torch.autograd.Function):
                 torch.sparse_coo_tensor(words[None], values, size, check_invariants=False, is_coalesced=True)
             )
         return tuple(of_tables)
+
+
+def _dense(ids: Tensor, grads: Sequence[Tensor], *, rows: int) -> tuple[Tensor, ...]:
+    """Gradients (V, D) of tables of as many rows: one sort of the ids serves all, and fixes the order of the sums."""
+    together = torch.ops.aten.embedding_dense_backward(torch.cat(list(grads), dim=-1), ids, rows, -1, False)
+    return tuple(part.contiguous() for part in together.split([grad.shape[-1] for grad in grads], dim=-1))

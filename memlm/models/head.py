@@ -4,6 +4,7 @@ R targets (rows), D units, V words.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
@@ -11,6 +12,7 @@ from torch import Tensor, nn
 from memlm.models.products import product
 
 BLOCK = 128  # rows at a time: their logits stay in the cache, and the memory of one block serves the next
+CUDA_BLOCK = 4096  # there it is the calls that cost
 
 
 def output_weight(vocabulary_size: int, units: int) -> nn.Parameter:
@@ -54,8 +56,7 @@ class SoftmaxHead(Head):
         """-log p of each target: (R, D), (R,) -> (R,); differentiable."""
         if torch.is_grad_enabled():
             return nn.functional.cross_entropy(self.logits(hidden), targets, reduction="none")
-        blocks = zip(torch.split(hidden, BLOCK), torch.split(targets, BLOCK), strict=True)
-        return torch.cat([_softmax_nats(self.logits(rows), of)[1] for rows, of in blocks])
+        return torch.cat([_softmax_nats(self.logits(rows), of)[1] for rows, of in _blocks(hidden, targets)])
 
     @torch.no_grad()
     def backward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -68,7 +69,7 @@ class SoftmaxHead(Head):
             rows, weight = hidden.bfloat16(), self.weight.bfloat16()
         else:
             rows, weight = hidden, self.weight
-        blocks = zip(torch.split(rows, BLOCK), torch.split(targets, BLOCK), strict=True)
+        blocks = _blocks(rows, targets)
         nats, grads = zip(*(self._backward_block(block, of, weight) for block, of in blocks), strict=True)
         return torch.cat(nats), torch.cat(grads).to(hidden.dtype)
 
@@ -88,6 +89,11 @@ class SoftmaxHead(Head):
         if self.weight.stride(0) == 1:
             return product(rows.t(), grad).t()
         return product(grad.t(), rows)
+
+
+def _blocks(hidden: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    rows = CUDA_BLOCK if hidden.is_cuda else BLOCK
+    return zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
 
 
 def _softmax_nats(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
