@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-if not torch.sparse.check_sparse_tensor_invariants.is_enabled():
-    # It is off: saying so keeps PyTorch 2.11 from a warning.
-    torch.sparse.check_sparse_tensor_invariants.disable()  # type: ignore[no-untyped-call]
+_CHECKS: Any = torch.sparse.check_sparse_tensor_invariants
+if not _CHECKS.is_enabled():
+    _CHECKS.disable()  # so it is: saying it keeps PyTorch 2.11 from a warning
 
 
 def embed(ids: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
