@@ -6,6 +6,7 @@ and must not ask the device anything.
 Source: https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs
 """
 
+import gc
 from collections import Counter
 from collections.abc import Callable
 from typing import NamedTuple
@@ -55,6 +56,7 @@ class CapturedUpdate:
     def _capture(self, arguments: tuple[Tensor, ...]) -> _Graph:
         """Record the kernels of an update; none of them runs."""
         inputs, targets, *state = places = tuple(argument.clone() for argument in arguments)
+        gc.collect()  # a graph that is no longer used must not be thrown away while this one is captured
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             carried = self._update(inputs, targets, tuple(state) or None)
