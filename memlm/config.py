@@ -1,129 +1,21 @@
-"""Settings as frozen dataclasses that validate themselves; TOML in and out.
+"""Settings of language models and of their training.
 
 The defaults are the recipe of Sukhbaatar et al. 2015 (arXiv:1503.08895, section 5) and its reference code.
-Every field carries its own help text and limits, from which the command line and the errors are made.
 """
 
 import dataclasses
-import difflib
-import json
 import math
 import re
-import tomllib
-import types
-from collections.abc import Iterable, Mapping
-from pathlib import Path
-from typing import Any, ClassVar, Generic, Self, TypeVar, get_args, get_type_hints
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
+from memlm.config_data import DataConfig
+from memlm.config_run import ModelSettings, RunConfig
 from memlm.errors import MemlmError
+from memlm.settings import DEVICES, Settings, setting
 
-DEVICES = ("auto", "cpu", "cuda")
 PROTOCOLS = ("exact", "facebook")  # how a text is scored: memlm.evaluate
-LARGEST = 10**38  # in size, so that a setting fits in float32
 LAYERS_END, SIZES_END = 2**10, 2**20  # where a number of layers or a size can only be a slip, and would take for ever
-
-
-def setting(
-    default: Any,
-    help: str,
-    *,
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    safe: bool = False,
-) -> Any:
-    """A dataclass field with its help text and what it accepts: >= low, <= high, > above, < below, one of choices.
-
-    One that is `safe` may be changed when a run is resumed.
-    """
-    limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices, "safe": safe}
-    return dataclasses.field(default=default, metadata={"help": help, **limits})
-
-
-def unknown_name(kind: str, name: str, known: Iterable[str]) -> MemlmError:
-    """The error for a name that is not known: lists those that are, the closest first where there is one."""
-    known = list(known)
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
-    return MemlmError(f"unknown {kind} {name!r}: {hint}known are {', '.join(known)}")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
-    """Base of the settings: checks each field against its type and limits, refuses unknown keys."""
-
-    def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            self._check(field)
-
-    def _check(self, field: dataclasses.Field[Any]) -> None:
-        value, limits = getattr(self, field.name), field.metadata
-        if "help" not in limits:
-            return
-        accepted = field_types(type(self), field.name)
-        if isinstance(value, int) and not isinstance(value, bool) and float in accepted:
-            value = float(value) if abs(value) < LARGEST else math.inf
-            object.__setattr__(self, field.name, value)
-        if type(value) not in accepted:
-            wanted = " or ".join("empty" if kind is type(None) else kind.__name__ for kind in accepted)
-            raise MemlmError(f"{field.name} is {value!r}; it must be {wanted}")
-        if value is None:
-            return
-        if isinstance(value, float) and not abs(value) < LARGEST:
-            raise MemlmError(f"{field.name} is {value}; it must be finite, and below {float(LARGEST):g}")
-        if limits["choices"] and value not in limits["choices"]:
-            raise unknown_name(field.name, value, limits["choices"])
-        if limits["low"] is not None and value < limits["low"]:
-            raise MemlmError(f"{field.name} is {value}; it must be at least {limits['low']}")
-        if limits["high"] is not None and value > limits["high"]:
-            raise MemlmError(f"{field.name} is {value}; it must be at most {limits['high']}")
-        if limits["above"] is not None and value <= limits["above"]:
-            raise MemlmError(f"{field.name} is {value}; it must be above {limits['above']}")
-        if limits["below"] is not None and value >= limits["below"]:
-            raise MemlmError(f"{field.name} is {value}; it must be below {limits['below']}")
-
-    @classmethod
-    def names(cls) -> list[str]:
-        """The names of the settings."""
-        return [field.name for field in dataclasses.fields(cls) if field.metadata]
-
-    @classmethod
-    def safe_names(cls) -> list[str]:
-        """The names of the settings that may be changed when a run is resumed."""
-        fields = dataclasses.fields(cls)
-        return [field.name for field in fields if field.metadata.get("safe")]
-
-    def replace(self, values: Mapping[str, object], *, where: str = "settings") -> Self:
-        """A copy with these values; an unknown name is refused, and said to come from `where`."""
-        for name in values:
-            if name not in self.names():
-                raise unknown_name(f"setting in {where}", name, self.names())
-        return dataclasses.replace(self, **values)
-
-
-def field_types(owner: type, name: str) -> tuple[type, ...]:
-    """The types a field accepts: (int,) or (int, NoneType)."""
-    hint = get_type_hints(owner)[name]
-    return get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ModelSettings(Settings):
-    """Base of the settings of a model."""
-
-    name: ClassVar[str]
-    is_counted: ClassVar[bool] = False  # in one pass over the text, not trained in steps
-
-    @property
-    def label(self) -> str:
-        """Short name for tables and folders."""
-        return self.name
-
-    def resolved(self) -> Self:
-        """A copy in which nothing is left open."""
-        return self
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -263,93 +155,15 @@ class TrainConfig(Settings):
         return (math.inf, 60 * number) if self.checkpoint_every.endswith("min") else (number, math.inf)
 
 
-Model = TypeVar("Model", bound=ModelSettings)
-Train = TypeVar("Train", bound=Settings)
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class RunConfig(Generic[Model, Train]):
-    """All that defines a run: dataset, model and training; a model that is counted has no settings of training."""
-
-    models: ClassVar[Mapping[str, type[ModelSettings]]]  # those it can be of, by name
-
-    dataset: str
-    model: Model
-    train: Train
-
-    def __post_init__(self) -> None:
-        try:
-            self.dataset.encode()
-        except UnicodeEncodeError:
-            raise MemlmError(f"dataset is {self.dataset!r}; config.toml can hold only names that are UTF-8") from None
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether the model is counted in one pass over the text, not trained in steps."""
-        return self.model.is_counted
-
-    @property
-    def parts(self) -> dict[str, Model | Train]:
-        """The settings by the title of their table in TOML."""
-        return {"model": self.model} if self.is_counted else {"model": self.model, "train": self.train}
-
-    def resolved(self) -> Self:
-        """A copy in which nothing is left open, as it is recorded in a run."""
-        return dataclasses.replace(self, model=self.model.resolved())
-
-    def to_dict(self) -> dict[str, Any]:
-        """Nested plain values; `from_dict` is the inverse."""
-        parts = {title: dataclasses.asdict(part) for title, part in self.parts.items()}
-        parts["model"] = {"name": self.model.name} | parts["model"]
-        return {"dataset": self.dataset} | parts
-
-    def to_toml(self) -> str:
-        """The settings as TOML, each with its help text as a comment."""
-        lines = [f"dataset = {_toml_value(self.dataset)}"]
-        for title, part in self.parts.items():
-            lines += ["", f"[{title}]"]
-            if title == "model":
-                lines.append(f"name = {_toml_value(self.model.name)}")
-            for field in dataclasses.fields(part):
-                value = getattr(part, field.name)
-                lines.append(f"{field.name} = {_toml_value(value)}  # {field.metadata['help']}")
-        return "\n".join(lines) + "\n"
-
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any], *, base: Self | None = None, where: str = "config") -> Self:
-        """The settings in `values` on top of `base`; unknown keys and tables are refused by name."""
-        for key in values:
-            if key not in ("dataset", "model", "train"):
-                raise unknown_name(f"key in {where}", key, ("dataset", "model", "train"))
-        parts = {key: values.get(key, {}) for key in ("model", "train")}
-        for key, part in parts.items():
-            if not isinstance(part, Mapping):
-                raise MemlmError(f"{where}: {key} must be a table, [{key}]")
-        base = base or cls()  # type: ignore[call-arg]  # every kind of run has defaults
-        dataset = values.get("dataset", base.dataset)
-        if not isinstance(dataset, str):
-            raise MemlmError(f"{where}: dataset is {dataset!r}; it must be a name or a folder")
-        settings = dict(parts["model"])
-        name = settings.pop("name", base.model.name)
-        if not isinstance(name, str) or name not in cls.models:
-            raise unknown_name("model", str(name), cls.models)
-        model: Any = base.model if name == base.model.name else cls.models[name]()
-        if parts["train"] and model.is_counted:
-            raise MemlmError(f"{where} has a table [train], but {name} is counted, not trained: take it out")
-        return cls(
-            dataset=dataset,
-            model=model.replace(settings, where=f"[model] of {where}, for {name},"),
-            train=base.train.replace(parts["train"], where=f"[train] of {where}"),
-        )
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config(RunConfig[ModelConfig, TrainConfig]):
     """A run of a language model."""
 
+    tables = ("data", "model", "train")
     models = MODELS
 
     dataset: str = "ptb"
+    data: DataConfig = dataclasses.field(default_factory=DataConfig)
     model: ModelConfig = dataclasses.field(default_factory=MemN2NConfig)
     train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
 
@@ -362,26 +176,6 @@ class Config(RunConfig[ModelConfig, TrainConfig]):
             right = " or ".join(self.model.sampling)
             raise MemlmError(f"{self.model.name} is trained with sampling {right}, not {self.train.sampling}")
 
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """The file's tables, with a one-line error for what is not TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise MemlmError(f"no config file at {path}") from None
-    except OSError as error:
-        raise MemlmError(f"cannot read {path}: {error.strerror}") from None
-    except UnicodeDecodeError as error:
-        raise MemlmError(f"{path} is not UTF-8 text (byte {error.start})") from None
-    except (ValueError, RecursionError) as error:
-        raise MemlmError(f"{path} is not valid TOML: {error}") from None
-
-
-def _toml_value(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace(
-            "\x7f", "\\u007f"
-        )  # a TOML string is a JSON one but for DEL
-    return repr(value)
+    def resolved(self) -> Self:
+        """A copy in which nothing is left open but what the dataset decides: memlm.data.dataset.settled."""
+        return dataclasses.replace(super().resolved(), data=self.data.resolved())

@@ -7,8 +7,9 @@ https://github.com/facebookarchive/MemNN.
 import dataclasses
 from typing import ClassVar
 
-from memlm.config import DEVICES, ModelSettings, RunConfig, Settings, setting
+from memlm.config_run import ModelSettings, RunConfig
 from memlm.errors import MemlmError
+from memlm.settings import DEVICES, Settings, setting
 
 DATASETS_OF_QUESTIONS = ("babi", "stories-qa")  # whose tasks are in memlm.data.tasks
 

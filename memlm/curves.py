@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from memlm import files
-from memlm.config import RunConfig
+from memlm.config_run import RunConfig
 from memlm.errors import MemlmError
 from memlm.pictures import pixels
 
@@ -87,7 +87,8 @@ def write_result(path: Path, config: RunConfig[Any, Any], figures: Mapping[str, 
     from torch.utils.tensorboard.summary import hparams
 
     parts = config.resolved().to_dict()
-    flat = {"dataset": parts["dataset"]} | parts["model"] | parts.get("train", {})
+    settings = (setting for title in config.tables for setting in parts.get(title, {}).items())
+    flat = {"dataset": parts["dataset"]} | {name: value for name, value in settings if value is not None}
     final = {f"final/{name}": value for name, value in figures.items()}
     summaries = hparams(flat, final)  # type: ignore[no-untyped-call]
     events = [*(Event(wall_time=time.time(), summary=summary) for summary in summaries), _scalars(final, step)]

@@ -12,10 +12,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from memlm.config import PROTOCOLS, unknown_name
+from memlm.config import PROTOCOLS
 from memlm.data.chunks import Batch, consecutive, gather, streams
 from memlm.data.corpus import Places, Tokens
-from memlm.errors import MemlmError
+from memlm.errors import MemlmError, unknown_name
 from memlm.models import LanguageModel, State
 
 TARGETS_AT_ONCE = 512

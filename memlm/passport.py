@@ -25,6 +25,7 @@ class Facts(TypedDict):
     checkpoint: str
     step: int  # of training, at which the checkpoint was made
     parameters: int  # of the model itself, whatever it is mixed with
+    data: dict[str, Any]  # settings by which the text became tokens
     tokenizer: str
     vocabulary_sha256: str
     context: int | str  # words before it that a prediction can see, or ALL_BEFORE
@@ -43,13 +44,13 @@ class Passport(Facts, Program):
 
     tokens: int  # scored, those that were scored twice counted twice
     skipped: int  # of the split, never scored
-    oov: int  # scored, of words that the vocabulary does not hold: scored as <unk>
-    words: int
+    oov: int  # scored, that the vocabulary does not hold: scored as <unk>
+    words: int | None  # scored, an `<eos>` a line among them
     characters: int | None  # as EncodedText counts them; of a text that was scored whole, and once
     nats: float
     perplexity: float
     perplexity_without_oov: float | None
-    word_perplexity: float
+    word_perplexity: float | None
     bits_per_character: float | None
     floor_perplexity: float | None  # of a text whose entropy is known
     data_sha256: str  # of the split's ids
@@ -65,7 +66,8 @@ def make(
     total, known = float(nats[places].sum()), nats[places][~of_unknown[places]]
     skipped = len(nats) - len(np.unique(places))
     whole = skipped == 0 and len(places) == len(nats)
-    words = len(places)  # each of its tokens is a word
+    each_is_a_word = text.words == len(text.tokens)
+    words = len(places) if each_is_a_word else text.words if whole else None
     return Passport(
         **facts,
         tokens=len(places),
@@ -76,7 +78,7 @@ def make(
         nats=total,
         perplexity=perplexity(total, len(places)),
         perplexity_without_oov=perplexity(float(known.sum()), len(known)) if len(known) else None,
-        word_perplexity=perplexity(total, words),
+        word_perplexity=None if words is None else perplexity(total, words),
         bits_per_character=total / math.log(2) / text.characters if whole else None,
         floor_perplexity=None if floor_nats is None else perplexity(floor_nats, len(nats)),
         data_sha256=data_sha256(text),

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig, unknown_name
+from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig
+from memlm.errors import unknown_name
 
 # [P] Table 2, Penn Treebank: (hops, memory) -> validation/test perplexity.
 TABLE2_PTB = {

@@ -9,8 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from memlm.config import unknown_name
 from memlm.config_qa import AnswererConfig, LSTMAnswererConfig, QAConfig
+from memlm.errors import unknown_name
 from memlm.table1 import TABLE1
 
 

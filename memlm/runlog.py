@@ -20,8 +20,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from memlm import files, jsontext
-from memlm.config import Config, RunConfig, read_toml
+from memlm.config import Config
 from memlm.config_qa import QAConfig
+from memlm.config_run import RunConfig, read_toml
+from memlm.data import vocabularies
 from memlm.data.vocab import Vocabulary, WordList
 from memlm.environment import environment
 from memlm.errors import MemlmError
@@ -138,8 +140,14 @@ class RunFolder:
     def _settings(self, kind: type[AnyConfig]) -> AnyConfig:
         path = self.path / "config.toml"
         config = kind.from_dict(read_toml(path), where=str(path))
-        self._check_made_with("model", config.resolved().to_dict()["model"], f"[model] of {path}")
+        for title, noted in self._made_with(config).items():
+            self._check_made_with(title, noted, f"[{title}] of {path}")
         return config
+
+    @staticmethod
+    def _made_with(config: RunConfig[Any, Any]) -> dict[str, Any]:
+        """The tables of settings that decide what a model's weights mean."""
+        return {title: part for title, part in config.resolved().to_dict().items() if title in ("data", "model")}
 
     @property
     def answers_questions(self) -> bool:
@@ -153,28 +161,29 @@ class RunFolder:
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary the run was made with."""
-        return self._load(Vocabulary)
+        return self._checked(vocabularies.load(self.path, self.config().data))
 
     def qa_vocabulary(self) -> WordList:
         """The vocabulary that a run of question answering was made with."""
-        return self._load(WordList)
+        return self._checked(WordList.load(self.path))
 
-    def _load(self, kind: type[Words]) -> Words:
-        path = self.path / "vocab.txt"
-        vocabulary = kind.load(path)
-        self._check_made_with("vocabulary_sha256", vocabulary.sha256, str(path))
+    def _checked(self, vocabulary: Words) -> Words:
+        self._check_made_with("vocabulary_sha256", vocabulary.sha256, str(self.path / vocabulary.file))
         return vocabulary
 
     def note_made_with(self, config: RunConfig[Any, Any], vocabulary: WordList) -> None:
         """Keep the settings and the vocabulary, and note in env.json what the model is made with."""
-        made_with = {"model": config.resolved().to_dict()["model"], "vocabulary_sha256": vocabulary.sha256}
+        made_with = self._made_with(config) | {"vocabulary_sha256": vocabulary.sha256}
         self.write_json("env.json", self.environment() | made_with)
-        vocabulary.save(self.path / "vocab.txt")
+        vocabulary.save(self.path)
         self.write_config(config)  # last: now it is a run
 
     def _check_made_with(self, key: str, found: object, what: str) -> None:
-        """Against env.json, where that has a note of it: runs of the first release have none."""
-        if self.environment().get(key, found) != found:
+        """Against env.json, where that has a note of it: runs of earlier releases lack some, or some settings."""
+        noted = self.environment().get(key, found)
+        if isinstance(noted, dict) and isinstance(found, dict):
+            found = {name: value for name, value in found.items() if name in noted}
+        if noted != found:
             raise MemlmError(f"{what} is damaged: it is not what the run was made with, as env.json notes it")
 
     def environment(self) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from memlm.config import Settings, setting
+from memlm.settings import Settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)

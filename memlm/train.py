@@ -11,14 +11,15 @@ import numpy as np
 import torch
 
 from memlm import attention, checkpoint
-from memlm.config import DEVICES, Config, TrainConfig, unknown_name
+from memlm.config import Config, TrainConfig
 from memlm.curves import Curves
 from memlm.data.chunks import Span, gather, random_chunks, random_windows, streams
 from memlm.data.corpus import Tokens
-from memlm.errors import MemlmError
+from memlm.errors import MemlmError, unknown_name
 from memlm.evaluate import TARGETS_AT_ONCE, TokenNats, token_nats, total
 from memlm.progress import Progress, Totals, finished
 from memlm.runlog import RunFolder
+from memlm.settings import DEVICES
 from memlm.training import DivergedError, Training, step_figures
 
 MAX_HALVINGS = 5

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -71,7 +71,8 @@ class TrainedModel:
 
     def data(self, *splits: str) -> TextDataset:
         """Splits of the dataset that the model was trained on, under its vocabulary."""
-        return dataset.load(self.config.dataset, splits=splits, vocabulary=self.vocabulary)
+        config = self.config
+        return dataset.load(config.dataset, config.data, splits=splits, vocabulary=self.vocabulary)
 
     def score(
         self, data: TextDataset, split: str, protocol: str = "exact", *, tick: Tick = lambda done, total: None
@@ -103,6 +104,7 @@ class TrainedModel:
             checkpoint=self.checkpoint,
             step=self.step,
             parameters=self.model.parameter_count,
+            data=asdict(self.config.data),
             tokenizer=self.vocabulary.tokenizer,
             vocabulary_sha256=self.vocabulary.sha256,
             context=self._context_seen(),

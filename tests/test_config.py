@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from memlm.config import Config, LSTMConfig, MemN2NConfig, TrainConfig, read_toml
+from memlm.config import Config, LSTMConfig, MemN2NConfig, TrainConfig
+from memlm.config_data import DataConfig, shares_of
+from memlm.config_run import read_toml
 from memlm.errors import MemlmError
 from memlm.recipes import RECIPES, describe, recipe
 
@@ -42,6 +44,13 @@ def test_the_default_is_the_recipe_of_the_paper():
         (TrainConfig, {"lr": 0.0}, "lr is 0.0; it must be above 0"),
         (TrainConfig, {"lr": "fast"}, "lr is 'fast'; it must be float"),
         (TrainConfig, {"batch_size": 130}, "it must be a multiple of chunk_length"),
+        (DataConfig, {"vocab_size": 2}, "vocab_size is 2; it must be at least 3"),
+        (DataConfig, {"level": "char", "tokenizer": "sentencepiece"}, "level is char, which tokenizer sentencepiece"),
+        (DataConfig, {"pieces": "bpe"}, "pieces is bpe, which only tokenizer sentencepiece has"),
+        (DataConfig, {"tokenizer": "sentencepiece", "min_count": 5}, "min_count is 5, which does not fit tokenizer"),
+        (DataConfig, {"split": "90,10"}, "split is '90,10'; it must be the shares of train, valid and test"),
+        (DataConfig, {"split": "90,10,0"}, "split is '90,10,0'; it must be the shares of train, valid and test"),
+        (DataConfig, {"split": "1e9999999,1,1"}, "it must be the shares of train, valid and test, as 90,5,5"),
         (TrainConfig, {"checkpoint_every": "1h"}, "checkpoint_every is '1h'; it must be minutes, as 10min, or steps"),
         (TrainConfig, {"checkpoint_every": "-1"}, "checkpoint_every is '-1'; it must be minutes, as 10min, or steps"),
         (TrainConfig, {"checkpoint_every": ""}, "checkpoint_every is ''; it must be minutes, as 10min, or steps"),
@@ -84,3 +93,27 @@ def test_a_size_that_would_take_for_ever_is_a_slip(values: dict[str, Any]):
 
 def test_a_change_of_units_moves_the_linear_half():
     assert MemN2NConfig(units=150).replace({"units": 40}).resolved().linear_units == 20
+
+
+def test_settings_of_a_text_survive_toml(tmp_path: Path):
+    data = DataConfig(min_count=3, vocab_size=100, lowercase=True, split="8,1,1")
+    path = tmp_path / "config.toml"
+    for config in (Config(data=data).resolved(), Config(data=DataConfig(tokenizer="sentencepiece", pieces="bpe"))):
+        path.write_text(config.to_toml())
+        assert Config.from_dict(read_toml(path)) == config
+    path.write_text("[data]\nmin_cuont = 3")
+    with pytest.raises(
+        MemlmError, match=r"unknown setting in \[data\] of config 'min_cuont': did you mean 'min_count'"
+    ):
+        Config.from_dict(read_toml(path))
+
+
+def test_a_config_without_settings_of_its_text_has_the_defaults(tmp_path: Path):
+    path = tmp_path / "config.toml"
+    path.write_text("[train]\nepochs = 3")
+    assert Config.from_dict(read_toml(path)).data == DataConfig()
+
+
+def test_shares_add_up_to_one():
+    assert [float(share) for share in shares_of("90,5,5")] == [0.9, 0.05, 0.05]
+    assert sum(shares_of("3,1,0.5")) == 1

@@ -11,7 +11,7 @@ import pytest
 
 from memlm.data import dataset, encoded
 from memlm.data.catalog import SPLITS
-from memlm.data.corpus import EncodedText, read_words
+from memlm.data.corpus import EncodedText, TextFile, read_words
 from memlm.data.encoded import HEADER_SIZE, load_encoded
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
@@ -39,9 +39,9 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
     """The texts that were encoded, in order; a hit adds none."""
     texts: list[Path] = []
 
-    def noted(path: Path) -> Iterator[list[str]]:
-        texts.append(path)
-        return read_words(path)
+    def noted(text: TextFile) -> Iterator[list[str]]:
+        texts.append(text.path)
+        return read_words(text)
 
     monkeypatch.setattr(encoded, "read_words", noted)
     return texts
@@ -57,7 +57,7 @@ def is_right(found: EncodedText) -> bool:
 
 def test_a_text_is_encoded_once_and_then_mapped(root: Path, text: Path, vocabulary: Vocabulary, made: list[Path]):
     for _ in range(2):
-        found = load_encoded(text, vocabulary)
+        found = load_encoded(TextFile(text), vocabulary)
         assert is_right(found)
         assert isinstance(found.tokens, np.memmap)
         assert found.tokens.dtype == np.int32
@@ -68,36 +68,36 @@ def test_a_text_is_encoded_once_and_then_mapped(root: Path, text: Path, vocabula
 
 
 def test_content_is_the_key(root: Path, text: Path, vocabulary: Vocabulary, made: list[Path]):
-    load_encoded(text, vocabulary)
+    load_encoded(TextFile(text), vocabulary)
     stat = text.stat()
     text.write_text(TEXT.replace("cat", "mat"))
     os.utime(text, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # neither time nor size tells
-    assert load_encoded(text, vocabulary).tokens.tolist() == [2, 6, *IDS[2:]]
+    assert load_encoded(TextFile(text), vocabulary).tokens.tolist() == [2, 6, *IDS[2:]]
     assert made == [text, text]
     elsewhere = text.with_name("elsewhere")
     elsewhere.write_text(TEXT)
-    assert is_right(load_encoded(elsewhere, vocabulary))
+    assert is_right(load_encoded(TextFile(elsewhere), vocabulary))
     assert made == [text, text]
     assert len(files(root)) == 2
 
 
 def test_the_vocabulary_is_in_the_key(root: Path, text: Path, vocabulary: Vocabulary):
-    load_encoded(text, vocabulary)
-    found = load_encoded(text, Vocabulary(vocabulary.words[::-1]))
+    load_encoded(TextFile(text), vocabulary)
+    found = load_encoded(TextFile(text), Vocabulary(vocabulary.words[::-1]))
     assert found.tokens.tolist() == [6 - i for i in IDS]
     assert len(files(root)) == 2
 
 
 def test_the_format_is_in_the_key(root: Path, text: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch):
-    load_encoded(text, vocabulary)
+    load_encoded(TextFile(text), vocabulary)
     monkeypatch.setattr(encoded, "FORMAT", encoded.FORMAT + 1)
-    load_encoded(text, vocabulary)
+    load_encoded(TextFile(text), vocabulary)
     assert len(files(root)) == 2
 
 
 @pytest.mark.parametrize("damage", ["empty", "header", "short", "long", "zeros", "id", "oov", "hash", "folder"])
 def test_a_damaged_file_is_made_anew(damage: str, root: Path, text: Path, vocabulary: Vocabulary, made: list[Path]):
-    load_encoded(text, vocabulary)
+    load_encoded(TextFile(text), vocabulary)
     (place,) = files(root)
     whole = place.read_bytes()
     place.unlink()
@@ -108,18 +108,18 @@ def test_a_damaged_file_is_made_anew(damage: str, root: Path, text: Path, vocabu
         damaged = {"empty": b"", "header": whole[:8], "short": whole[:-1], "long": whole + b"\0", "zeros": bytes(76)}
         damaged |= {what: whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :] for what, at in flipped.items()}
         place.write_bytes(damaged[damage])
-    assert is_right(load_encoded(text, vocabulary))
+    assert is_right(load_encoded(TextFile(text), vocabulary))
     assert made[:2] == [text, text]
     if damage == "folder":
         place.rmdir()
-        assert is_right(load_encoded(text, vocabulary))
+        assert is_right(load_encoded(TextFile(text), vocabulary))
     assert place.read_bytes() == whole
     assert files(root) == [place]
 
 
 def test_a_data_folder_that_cannot_be_written_is_done_without(root: Path, text: Path, vocabulary: Vocabulary):
     root.write_text("in the way")  # permissions would not stop root
-    found = load_encoded(text, vocabulary)
+    found = load_encoded(TextFile(text), vocabulary)
     assert is_right(found)
     assert not isinstance(found.tokens, np.memmap)
     assert not found.tokens.flags.writeable
@@ -133,7 +133,7 @@ def test_a_full_disk_leaves_nothing_half_written(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(owner, function, fail)
-    assert is_right(load_encoded(text, vocabulary))
+    assert is_right(load_encoded(TextFile(text), vocabulary))
     assert files(root) == []
 
 
@@ -141,9 +141,9 @@ def test_a_text_that_changes_meanwhile_is_not_kept(
     root: Path, text: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ):
     hashes = iter(["one", "other"])
-    monkeypatch.setattr(encoded, "_sha256", lambda path: next(hashes))
+    monkeypatch.setattr(encoded, "sha256_of", lambda text: next(hashes))
     with pytest.raises(MemlmError, match="changed while it was read"):
-        load_encoded(text, vocabulary)
+        load_encoded(TextFile(text), vocabulary)
     assert files(root) == []
 
 
@@ -155,10 +155,10 @@ def test_a_text_that_cannot_be_read_is_an_error(
 ):
     text.write_bytes(content)
     with pytest.raises(MemlmError, match=message):
-        load_encoded(text, vocabulary)
+        load_encoded(TextFile(text), vocabulary)
     assert files(root) == []
     with pytest.raises(MemlmError, match="no file at"):
-        load_encoded(text.with_name("nothing"), vocabulary)
+        load_encoded(TextFile(text.with_name("nothing")), vocabulary)
 
 
 def test_a_dataset_is_mapped(root: Path, corpus: Path, made: list[Path]):

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import strategies as st
 
 from memlm.data import check, dataset, encoded, fetch
+from memlm.data.corpus import TextFile
 from memlm.data.encoded import load_encoded
 from memlm.data.vocab import Vocabulary
 from tests.fuzzing import Fuzz, damaged
@@ -35,8 +36,8 @@ def test_texts(fuzz: Fuzz):
             assert of_split.tokens.max() < len(data.vocabulary)
             lines = text.removeprefix(b"\xef\xbb\xbf").decode().removesuffix("\n").split("\n")
             assert len(of_split.tokens) == sum(len(line.split()) + 1 for line in lines)
-        data.vocabulary.save(fuzz.inside / "vocab.txt")
-        assert Vocabulary.load(fuzz.inside / "vocab.txt").words == data.vocabulary.words
+        data.vocabulary.save(fuzz.inside)
+        assert Vocabulary.load(fuzz.inside).words == data.vocabulary.words
 
     fuzz(attempt, st.tuples(TEXT, TEXT, TEXT), short=60, long=3000)
 
@@ -45,13 +46,13 @@ def test_encoded_texts(fuzz: Fuzz, vocabulary: Vocabulary, monkeypatch: pytest.M
     monkeypatch.setattr(encoded, "WORTH_KEEPING", 0)
     text = fuzz.inside / "text"
     text.write_text("the cat sat on the dog\n\nthe mat")
-    expected = load_encoded(text, vocabulary)
+    expected = load_encoded(TextFile(text), vocabulary)
     (place,) = (fuzz.inside / "data/encoded").iterdir()
 
     def attempt(content: bytes) -> None:
         place.unlink()  # what is mapped stays as it is
         place.write_bytes(content)
-        found = load_encoded(text, vocabulary)
+        found = load_encoded(TextFile(text), vocabulary)
         assert found.oov == expected.oov
         assert np.array_equal(found.tokens, expected.tokens)
 

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from memlm import evaluations, report, trained
 from memlm.cli import session
-from memlm.config import MODELS, Config, TrainConfig, read_toml
+from memlm.config import MODELS, Config, TrainConfig
+from memlm.config_run import read_toml
 from memlm.errors import MemlmError
 from memlm.runlog import RunFolder
 from tests.fuzzing import Fuzz, damaged

@@ -13,7 +13,18 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # Each layer may import itself and those above it in this list.
 LAYERS = [
     ["errors"],
-    ["config", "config_qa", "jsontext", "environment", "files", "locks", "sampling"],
+    [
+        "settings",
+        "jsontext",
+        "config_data",
+        "config_run",
+        "config",
+        "config_qa",
+        "environment",
+        "files",
+        "locks",
+        "sampling",
+    ],
     ["pictures", "learning_curves", "table1"],
     ["data", "models"],
     ["optim", "captured", "checkpoint", "runlog", "curves"],

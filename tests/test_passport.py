@@ -56,7 +56,7 @@ def test_a_passport_of_the_facebook_protocol(text: EncodedText):
 
 def test_unknown_words_alone_have_no_perplexity_without_them(vocabulary: Vocabulary):
     text = encode([["dog"]], Vocabulary(vocabulary.words))
-    only = EncodedText(tokens=text.tokens[:1], unknown=text.unknown, characters=4)
+    only = EncodedText(tokens=text.tokens[:1], unknown=text.unknown, words=1, characters=4)
     found = passport.make(np.ones(1), only, facts(), memory_size=None)
     assert found["oov"] == 1
     assert found["perplexity_without_oov"] is None

@@ -12,6 +12,7 @@ from subprocess import PIPE
 import pytest
 
 from memlm.data import fetch
+from memlm.data.corpus import TextFile
 from memlm.data.encoded import load_encoded
 from memlm.data.vocab import Vocabulary
 from tests.conftest import REPOSITORY
@@ -28,6 +29,7 @@ print(fetch.get("toy"))
 ENCODE = """
 import pathlib, sys, time
 from memlm.data import encoded
+from memlm.data.corpus import TextFile
 from memlm.data.vocab import Vocabulary
 read_words = encoded.read_words
 def slowly(path):
@@ -36,7 +38,7 @@ def slowly(path):
     return read_words(path)
 encoded.read_words = slowly
 encoded.WORTH_KEEPING = 0
-found = encoded.load_encoded(pathlib.Path(sys.argv[1]), Vocabulary(["<eos>", "<unk>", "the", "cat"]))
+found = encoded.load_encoded(TextFile(pathlib.Path(sys.argv[1])), Vocabulary(["<eos>", "<unk>", "the", "cat"]))
 print(found.oov, *found.tokens.tolist())
 """
 
@@ -136,7 +138,7 @@ def test_a_text_is_encoded_where_the_one_before_was_killed(root: Path, tmp_path:
             second.stdin.close()
             assert line(second.stdout) == "1 2 3 1 0"
     assert len(list((root / "encoded").iterdir())) == 1
-    assert load_encoded(text, vocabulary).tokens.tolist() == [2, 3, 4, 0]
+    assert load_encoded(TextFile(text), vocabulary).tokens.tolist() == [2, 3, 4, 0]
 
 
 @pytest.mark.soak

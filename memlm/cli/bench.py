@@ -8,8 +8,8 @@ import click
 from memlm import jsontext
 from memlm.cli import tables
 from memlm.cli.plots import plot_options
-from memlm.config import DEVICES
 from memlm.errors import MemlmError
+from memlm.settings import DEVICES
 
 TASKS = ("lm", "babi")
 

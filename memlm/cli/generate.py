@@ -8,7 +8,6 @@ import click
 
 from memlm import jsontext
 from memlm.cli.options import checkpoint_option, device_option, plain_options
-from memlm.data.vocab import EOS
 from memlm.sampling import Sampling
 
 
@@ -28,6 +27,7 @@ def command(
 ) -> None:
     """Let a model write: each word is shown as it is drawn, and a line end where it ends a line."""
     from memlm import trained
+    from memlm.data.vocab import EOS
 
     sampling = Sampling(**options)
     model = trained.load(run, checkpoint=checkpoint, device=device)

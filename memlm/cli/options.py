@@ -6,11 +6,12 @@ from typing import Any
 
 import click
 
-from memlm.config import DEVICES, RunConfig, Settings, field_types, read_toml
 from memlm.config_qa import DATASETS_OF_QUESTIONS, QAConfig
+from memlm.config_run import RunConfig, read_toml
 from memlm.errors import MemlmError
 from memlm.recipes import DEFAULT_RECIPE, RECIPES, recipe
 from memlm.recipes_qa import DEFAULT_JOINT, DEFAULT_QA_RECIPE, QA_RECIPES, qa_recipe
+from memlm.settings import DEVICES, Settings, field_types
 
 Command = Callable[..., Any]
 AnyConfig = RunConfig[Any, Any]
@@ -18,13 +19,13 @@ DEFAULTS = DEFAULT_RECIPE | DEFAULT_QA_RECIPE  # the recipe of each model, unles
 
 
 def settings_options(command: Command) -> Command:
-    """Add an option for each setting of the models and of training."""
+    """Add an option for each setting of texts, of the models and of training."""
     defaults = {name: _recipe(of) for name, of in DEFAULTS.items()}
-    owners: dict[str, list[tuple[type, str]]] = {}
-    for part in ("model", "train"):
+    owners: dict[str, list[tuple[str, str]]] = {}
+    for part in ("data", "model", "train"):
         for name, config in defaults.items():
             for setting in config.parts[part].names() if part in config.parts else ():
-                owners.setdefault(setting, []).append((type(config.parts[part]), name))
+                owners.setdefault(setting, []).append((part, name))
     for setting, kinds in reversed(owners.items()):
         command = _option(setting, kinds, defaults)(command)
     return command
@@ -35,9 +36,10 @@ def _recipe(name: str, *, size: str = "1k") -> AnyConfig:
 
 
 def _option(
-    setting: str, owners: list[tuple[type, str]], defaults: Mapping[str, AnyConfig]
+    setting: str, owners: list[tuple[str, str]], defaults: Mapping[str, AnyConfig]
 ) -> Callable[[Command], Command]:
-    owner: Any = owners[0][0]
+    part, name = owners[0]
+    owner = type(defaults[name].parts[part])
     field = next(f for f in dataclasses.fields(owner) if f.name == setting)
     kind = field_types(owner, setting)[0]
     flag = "--" + setting.replace("_", "-")
@@ -50,12 +52,9 @@ def _option(
     )
 
 
-def _defaults(setting: str, owners: list[tuple[type, str]], defaults: Mapping[str, AnyConfig]) -> str:
+def _defaults(setting: str, owners: list[tuple[str, str]], defaults: Mapping[str, AnyConfig]) -> str:
     """The default of each model that has the setting: `0.01; lstm: 0.05`, or `lstm only: 1`."""
-    values = {}
-    for owner, name in owners:
-        config = defaults[name].resolved()
-        values[name] = getattr(config.train if isinstance(config.train, owner) else config.model, setting)
+    values = {name: getattr(defaults[name].resolved().parts[part], setting) for part, name in owners}
     shown = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
     if len(shown) == 1:
         return f"{next(iter(shown))} only: {next(iter(shown.values()))}"
@@ -115,18 +114,15 @@ def resolve(
     if model and model != config.model.name:
         source = f"recipe {recipe_name}" if recipe_name else str(config_file)
         raise MemlmError(f"--model {model} does not fit {source}, which is of {config.model.name}")
-    of_model = {key: value for key, value in given.items() if key in config.model.names()}
-    of_training = {key: value for key, value in given.items() if not config.is_counted and key in config.train.names()}
     for key in given:
-        if key not in of_model and key not in of_training:
+        if not any(key in part.names() for part in config.parts.values()):
             flag = "--" + key.replace("_", "-")
             raise MemlmError(f"{flag} is not a setting of {config.model.name}; see `memlm train --help`")
-    config = dataclasses.replace(
-        config,
-        dataset=config.dataset if dataset is None else dataset,
-        model=config.model.replace(of_model),
-        train=config.train.replace(of_training),
-    )
+    changed: dict[str, Any] = {
+        title: part.replace({key: value for key, value in given.items() if key in part.names()})
+        for title, part in config.parts.items()
+    }
+    config = dataclasses.replace(config, dataset=config.dataset if dataset is None else dataset, **changed)
     if isinstance(config, QAConfig) != (config.dataset in DATASETS_OF_QUESTIONS):
         fits = [kind for kind, of in DEFAULTS.items() if (of in QA_RECIPES) != isinstance(config, QAConfig)]
         raise MemlmError(f"{config.model.name} can't be trained on {config.dataset}: --model {' or '.join(fits)} can")

@@ -131,8 +131,8 @@ def conclude(
 def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[Session]:
     """A session of a new run, which no other process trains meanwhile."""
     device = train.choose_device(config.train.device)
-    config = dataclasses.replace(config.resolved(), dataset=dataset.full_name(config.dataset))
-    data = dataset.load(config.dataset)
+    config = dataset.settled(config)
+    data = dataset.load(config.dataset, config.data)
     train.check_fits(config, data.splits["train"].tokens)
     training = _training(config, data, device)
     with created_run(config, data, run_dir, overwrite=overwrite, **_chosen(training)) as run:
@@ -164,7 +164,7 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
             )
         config = dataclasses.replace(config, train=config.train.replace(changes))
         device = train.choose_device(config.train.device)
-        data = dataset.load(config.dataset, vocabulary=run.vocabulary())
+        data = dataset.load(config.dataset, config.data, vocabulary=run.vocabulary())
         if run.environment().get("data_sha256", data.sha256) != data.sha256:
             raise MemlmError(
                 f"the text of {config.dataset} is not the one that {path} was trained on: put that one back"

@@ -6,8 +6,8 @@ Tokens are the words between white space and one `<eos>` a line; types count `<e
 
 from dataclasses import dataclass
 
-from memlm.config import unknown_name
 from memlm.data import pins
+from memlm.errors import unknown_name
 
 SPLITS = ("train", "valid", "test")
 ARCHIVE_ENDINGS = (".zip", ".tar.gz", ".tgz", ".tar", ".gz")

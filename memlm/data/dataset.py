@@ -1,13 +1,16 @@
 """A dataset ready for models: splits as token ids under one vocabulary."""
 
+import dataclasses
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from memlm.data import fetch
+from memlm.config import Config
+from memlm.config_data import DataConfig
+from memlm.data import fetch, vocabularies
 from memlm.data.catalog import CATALOG, SPLITS
-from memlm.data.corpus import EncodedText, count_words, read_words
+from memlm.data.corpus import EncodedText, TextFile
 from memlm.data.encoded import load_encoded
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
@@ -28,19 +31,26 @@ class TextDataset:
         return {split: data_sha256(text) for split, text in self.splits.items()}
 
 
-def load(name: str, *, splits: Sequence[str] = SPLITS, vocabulary: Vocabulary | None = None) -> TextDataset:
+def load(
+    name: str,
+    data: DataConfig | None = None,
+    *,
+    splits: Sequence[str] = SPLITS,
+    vocabulary: Vocabulary | None = None,
+) -> TextDataset:
     """The splits of a catalogued dataset, fetched if need be, or of a folder with train.txt, valid.txt and test.txt.
 
-    Without a `vocabulary`, one is built from the training split alone. Tokens are read-only, mapped from the data
-    folder; making them is the work of the first time.
+    Without a `vocabulary`, one is made from the training split alone as `data` says. Tokens are read-only, mapped from
+    the data folder; making them is the work of the first time.
     """
     files = split_files(name)
     for split in splits:
         if split not in files:
             raise MemlmError(f"{name} has no split {split!r}: it has {', '.join(files)}")
-    floors = fetch.floor(name, splits) if name in CATALOG else {}
+    data = data or DataConfig()
+    floors = fetch.floor(name, splits) if name in CATALOG and data.keeps_all else {}
     if vocabulary is None:
-        vocabulary = Vocabulary.from_counts(count_words(read_words(files["train"])))
+        vocabulary = vocabularies.make(files["train"], data)
     return TextDataset(
         name=name,
         vocabulary=vocabulary,
@@ -49,7 +59,12 @@ def load(name: str, *, splits: Sequence[str] = SPLITS, vocabulary: Vocabulary | 
     )
 
 
-def split_files(name: str) -> dict[str, Path]:
+def settled(config: Config) -> Config:
+    """The settings as they are recorded in a run: with the dataset's full name, and what it decides."""
+    return dataclasses.replace(config.resolved(), dataset=full_name(config.dataset))
+
+
+def split_files(name: str) -> dict[str, TextFile]:
     """Where the splits of a dataset lie, after it was fetched if need be."""
     folder = Path(name)
     if _is_folder(name):
@@ -59,10 +74,10 @@ def split_files(name: str) -> dict[str, Path]:
                 raise MemlmError(
                     f"{folder} is not a dataset: it holds no {path.name}; needed are train, valid and test.txt"
                 )
-        return files
+        return {split: TextFile(path) for split, path in files.items()}
     if name not in CATALOG and len(folder.parts) != 1:
         raise MemlmError(f"no folder {name}: a dataset is a name of `memlm data list` or a folder that is there")
-    return fetch.split_files(name)
+    return {split: TextFile(path) for split, path in fetch.split_files(name).items()}
 
 
 def full_name(name: str) -> str:

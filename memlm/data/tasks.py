@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from memlm.config import unknown_name
 from memlm.data import fetch, story_questions
 from memlm.data.babi import Question, read_questions
 from memlm.data.catalog import lookup
 from memlm.data.questions import vocabulary
-from memlm.errors import MemlmError
+from memlm.errors import MemlmError, unknown_name
 
 # As Table 1 of Sukhbaatar et al. 2015 names them, 1 to 20.
 BABI_TASKS = (

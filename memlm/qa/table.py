@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from memlm import table1
-from memlm.config import unknown_name
 from memlm.config_qa import QAConfig
-from memlm.errors import MemlmError
+from memlm.errors import MemlmError, unknown_name
 from memlm.evaluations import EVALUATIONS
 from memlm.qa import collection, tasks
 from memlm.qa.fit import Observer

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from memlm.config import Settings, setting
 from memlm.models.memory import attend
+from memlm.settings import Settings, setting
 from memlm.streams.base import ModelStream, Stream
 
 

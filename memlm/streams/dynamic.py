@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from memlm.config import Settings, setting
 from memlm.data.corpus import Tokens
 from memlm.models import LanguageModel, State
 from memlm.models.head import SoftmaxHead
+from memlm.settings import Settings, setting
 from memlm.streams.base import ModelStream, hidden_states
 
 STATISTICS_SEGMENTS = 1500  # of the training split, that the gradients' size is measured on
