@@ -97,7 +97,7 @@ class RunConfig(Generic[Model, Train]):
         base = base or cls()  # type: ignore[call-arg]  # every kind of run has defaults
         dataset = values.get("dataset", base.dataset)
         if not isinstance(dataset, str):
-            raise MemlmError(f"{where}: dataset is {dataset!r}; it must be a name or a folder")
+            raise MemlmError(f"{where}: dataset is {dataset!r}; it must be a name, a folder or a file")
         settings = dict(parts["model"])
         name = settings.pop("name", base.model.name)
         if not isinstance(name, str) or name not in cls.models:

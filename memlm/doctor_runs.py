@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memlm import checkpoint, trained
-from memlm.data import fetch
-from memlm.data.catalog import CATALOG
+from memlm.data import dataset
 from memlm.errors import MemlmError
 from memlm.qa import collection
 from memlm.qa.trained import load_answerer
@@ -55,7 +54,7 @@ def _perplexity(path: Path) -> tuple[bool | None, str]:
         return None, f"{len(whole)} checkpoint, not yet validated"
     model = trained.load(path)
     found = f"{model.config.model.label}, step {model.step}, {_hashes(whole)}"
-    if not _is_there(model.config.dataset):
+    if not dataset.is_there(model.config.dataset):
         return None, f"{found}; its text, {model.config.dataset}, is not here"
     again = model.reproduce()
     if again is None:
@@ -72,7 +71,7 @@ def _errors(path: Path) -> tuple[bool | None, str]:
         return None, f"checkpoints: {len(whole)}; it has not ended yet"
     model = load_answerer(path)
     found = f"{model.config.model.label}, tasks: {len(model.models)}, {_hashes(whole)}"
-    if not _is_there(model.config.dataset):
+    if not dataset.is_there(model.config.dataset):
         return None, f"{found}; its questions, {model.config.dataset}, are not here"
     noted, now = collection.read_summary(path), model.evaluate()
     odd = [task for task, error in now["tasks"].items() if abs(error - noted["tasks"][task]) > TOLERATED_ERROR]
@@ -87,8 +86,3 @@ def _checkpoints(folder: Path) -> list[checkpoint.Checkpoint]:
 
 def _hashes(whole: list[checkpoint.Checkpoint]) -> str:
     return "hashes right" if all("files" in state.meta for state in whole) else "of a release that noted no hashes"
-
-
-def _is_there(name: str) -> bool:
-    """Whether a dataset can be read without fetching it."""
-    return Path(name).is_dir() if name not in CATALOG else fetch.present(name)

@@ -195,7 +195,7 @@ def test_settings_from_recipe_file_and_options_in_this_order(memlm: Memlm, corpu
     [
         (["--hops", 0], "hops is 0; it must be at least 1"),
         (["--dataset", "pbt"], "unknown dataset 'pbt': did you mean 'ptb'?"),
-        (["--dataset", "text8"], "text8 can't be trained on as it is"),
+        (["--dataset", "text8-head"], "can only be imported: memlm data get text8 --from FILE --head"),
         (
             ["--dataset", "babi", "--model", "memn2n"],
             "memn2n can't be trained on babi: --model memn2n-qa or lstm-qa can",
@@ -211,7 +211,7 @@ def test_settings_from_recipe_file_and_options_in_this_order(memlm: Memlm, corpu
         (["--resume", "runs/none"], "runs/none does not exist; name a folder that `memlm train` has made"),
         (["--tying", "loose"], "'loose' is not one of 'layerwise', 'adjacent'"),
         (["--hop"], "No such option"),
-        (["--dataset", "my/corpus"], "no folder my/corpus: a dataset is a name"),
+        (["--dataset", "my/corpus"], "no file or folder my/corpus: a dataset is a name"),
         (["--seed", 10**30], "it must be below"),
     ],
 )

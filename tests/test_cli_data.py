@@ -55,6 +55,7 @@ def test_list_says_what_is_there(run, tmp_path):
         "babi": False,
         "stories-qa": False,
         "text8": False,
+        "text8-head": False,
         "toy": True,
     }
 

@@ -68,7 +68,7 @@ def test_bad_values_are_named(kind: Any, values: dict[str, Any], message: str):
         ("[training]\nlr = 1", "unknown key in FILE 'training': did you mean 'train'?"),
         ("[model]\nname = 'gru'", "unknown model 'gru': known are memn2n, lstm"),
         ("model = 3", "FILE: model must be a table, [model]"),
-        ("dataset = 3", "FILE: dataset is 3; it must be a name or a folder"),
+        ("dataset = 3", "FILE: dataset is 3; it must be a name, a folder or a file"),
         ("[model\n", "FILE is not valid TOML"),
         ("[model]\nname = 'lstm'", "lstm is trained with sampling streams, not chunks"),
     ],

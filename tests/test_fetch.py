@@ -1,5 +1,6 @@
 """Importing datasets, what lies in their place, and counting. Mirrors: test_mirrors.py; archives: test_unpack.py."""
 
+import dataclasses
 import gzip
 import hashlib
 import json
@@ -9,6 +10,7 @@ import pytest
 
 from memlm.data import check, fetch, gather, stories
 from memlm.data.catalog import DataFile
+from memlm.data.corpus import size_of
 from memlm.errors import MemlmError
 from tests.mirrors import BOGUS, CHARS, EXTRA, HTML, TEXTS, assert_whole, fails, pinned, tarred, toy, zipped
 
@@ -95,8 +97,8 @@ def test_counts_are_checked_beside_the_hash(root, add, source):
     assert "toy.valid.txt holds 4 tokens instead of 5" in fails("toy", source=str(source))
 
 
-def test_an_unpinned_file_has_a_limit(root, source, monkeypatch):
-    monkeypatch.setattr(gather, "UNPINNED_LIMIT", 10)
+def test_an_unpinned_file_has_a_limit(root, add, source):
+    add(toy(BOGUS, files=tuple(dataclasses.replace(file, at_most=10) for file in toy(BOGUS).files)))
     (source / "more").mkdir()
     (source / "more/extra.txt").write_bytes(EXTRA * 100)
     said: list[str] = []
@@ -224,7 +226,7 @@ def test_the_real_ptb(root, tmp_path, real_data):
     folder = real_data / "ptb"
     fetch.get("ptb", source=str(folder))
     assert [result.tokens for result in fetch.verify("ptb")] == [929_589, 73_760, 82_430]
-    assert fetch.split_files("ptb")["valid"] == root / "ptb/ptb.valid.txt"
+    assert fetch.split_files("ptb")["valid"].path == root / "ptb/ptb.valid.txt"
     assert fetch.floor("ptb") == {}
     shutil.rmtree(root)
     characters = " _ ".join(" ".join(w) for w in (folder / "ptb.valid.txt").read_text().split()[:300])
@@ -247,3 +249,20 @@ def test_the_head_of_text8_is_recognised(root, real_data):
     head = real_data / "text8/text8.head.gz"
     message = fails("text8", source=str(head))
     assert "only the first 6,877,825 bytes of text8" in message
+
+
+def test_a_head_of_text8_is_a_dataset_of_its_own_name(root, real_data, tmp_path):
+    place = fetch.get("text8-head", source=str(real_data / "text8/text8.head.gz"))
+    assert place == root / "text8-head"
+    splits = fetch.split_files("text8-head")
+    sizes = [size_of(text) for text in splits.values()]
+    for size, share in zip(sizes, (0.933, 0.057, 0.01), strict=True):
+        assert abs(size - 6_877_825 * share) < 20  # a word
+    assert sum(sizes) == 6_877_825
+    other = tmp_path / "other"
+    other.write_text("any other text of one line")
+    (root / "text8-head").rename(root / "away")
+    assert "does not begin as text8 does" in fails("text8-head", source=str(other))
+    other.write_text(" anarchism originated as a term of abuse\n in two lines")
+    assert "holds 2 lines instead of 1" in fails("text8-head", source=str(other))
+    assert "can only be imported: memlm data get text8 --from FILE --head" in fails("text8-head")

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from memlm.cli import tables
-from memlm.data.catalog import CATALOG, DataFile, Dataset, lookup
+from memlm.data.catalog import CATALOG, HEADS, DataFile, Dataset, lookup
+from memlm.errors import MemlmError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 
@@ -51,10 +52,15 @@ def list_(as_json: bool) -> None:
     metavar="PATH",
     help="Import from a folder, a file, an archive or a base URL instead of the public mirrors.",
 )
-def get(name: str, source: str | None) -> None:
+@click.option("--head", is_flag=True, help="FILE is only a head of text8: make it the dataset text8-head.")
+def get(name: str, source: str | None, head: bool) -> None:
     """Put dataset NAME in its place, checked; does nothing if it is there."""
     from memlm.data import fetch
 
+    if head:
+        if name not in HEADS or source is None:
+            raise MemlmError(f"--head is of {' and '.join(HEADS)} alone, with --from FILE")
+        name = HEADS[name]
     fetch.get(name, source=source, say=click.echo)
 
 

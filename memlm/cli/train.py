@@ -21,7 +21,8 @@ SAFE_ON_RESUME, QA_SAFE_ON_RESUME = (
 
 @click.command("train")
 @click.option(
-    "--dataset", help="a name of `memlm data list`, or a folder with train, valid and test.txt  [default: ptb]"
+    "--dataset",
+    help="a name of `memlm data list`, a folder with train, valid and test.txt, or a file to be split  [default: ptb]",
 )
 @click.option(
     "--model", type=click.Choice(list(DEFAULTS)), help="memory network or baseline  [default: memn2n, memn2n-qa]"

@@ -4,6 +4,7 @@ The hashes are those of the extracted files, so an archive may be packed anew an
 Tokens are the words between white space and one `<eos>` a line; types count `<eos>` too.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 from memlm.data import pins
@@ -30,6 +31,8 @@ class DataFile:
     types: int | None = None
     questions: int | None = None  # lines with a tab: bAbI
     required: bool = True
+    begins: bytes = b""  # with these bytes
+    at_most: int = 64 << 20  # bytes of a file whose size is not known
 
     @property
     def name(self) -> str:
@@ -52,6 +55,9 @@ class Dataset:
     files: tuple[DataFile, ...]
     mirrors: tuple[str, ...] = ()  # none: memlm generates it
     seed: int | None = None  # of a generated dataset
+    source: str = ""  # of a dataset that is only imported: the command that does it
+    shares: str = ""  # of train, valid and test, of a dataset that is one file
+    min_count: int = 1  # words of training that are seen less often are <unk>
     split_rule: str = "one file a split"
     lookalikes: tuple[tuple[str, str], ...] = ()  # pattern of a file's name -> what such a file is
     impostors: tuple[tuple[str, str], ...] = ()  # sha256 -> what that file is
@@ -67,6 +73,11 @@ class Dataset:
         found = {split: [file for file in self.files if file.split == split] for split in SPLITS}
         single = all(len(files) == 1 for files in found.values())
         return {split: files[0] for split, files in found.items()} if single else {}
+
+    @property
+    def is_text(self) -> bool:
+        """Whether a language model can be trained on it: it has splits."""
+        return bool(self.split_files or self.shares)
 
 
 def is_archive(name: str) -> bool:
@@ -153,8 +164,13 @@ STORIES = Dataset(
     ),
 )
 
+# Sukhbaatar et al. 2015, section 5: 93.3M, 5.7M and 1M characters; words seen 10 times or less in training are <unk>,
+# which gives the 44 thousand types that the paper reports (its "less than 5 times" would give 71 thousand).
+TEXT8_SHARES = "93.3,5.7,1"
+
 # The sha256 of the whole was not computed here: several public projects publish it independently of one
 # another, beside the md5 on Mahoney's page (3bea1919949baf155f99411df5fada7e) and the counts below.
+TEXT8_SHA256 = "6e890197040d37d85beb962ae1f041ff1d9a9ca8d20c7d99c85027eebf51dca7"
 TEXT8 = Dataset(
     name="text8",
     title="text8",
@@ -169,21 +185,36 @@ TEXT8 = Dataset(
     files=(
         DataFile(
             path="text8",
-            sha256="6e890197040d37d85beb962ae1f041ff1d9a9ca8d20c7d99c85027eebf51dca7",
+            sha256=TEXT8_SHA256,
             size=100_000_000,
             lines=1,
             tokens=17_005_208,
             types=253_855,
         ),
     ),
-    split_rule="by position in the one file",
+    shares=TEXT8_SHARES,
+    min_count=11,
+    split_rule=f"by position in the one file, {TEXT8_SHARES}, at the end of a word",
     impostors=(
         (
             "8c5551457ad85e6f248e016443493f940756c7582473e6bbfcafcbe27fc98836",
-            "only the first 6,877,825 bytes of text8; the whole of 100,000,000 is needed",
+            "only the first 6,877,825 bytes of text8; the whole of 100,000,000 is needed, or --head to take a head",
         ),
     ),
 )
+
+# A head is not text8, and its figures are not those of text8: so it is a dataset of another name.
+TEXT8_HEAD = dataclasses.replace(
+    TEXT8,
+    name="text8-head",
+    title="text8, its head alone",
+    about="as many of the first bytes of text8 as were at hand, split and counted as text8 is",
+    mirrors=(),
+    source="memlm data get text8 --from FILE --head",
+    files=(DataFile(path="text8", lines=1, begins=b" anarchism originated as a term of abuse", at_most=10**8 - 1),),
+    impostors=((TEXT8_SHA256, "the whole of text8, not a head of it: leave out --head"),),
+)
+HEADS = {TEXT8.name: TEXT8_HEAD.name}  # of which a part may be taken, under another name
 
 
 def _task_files(pinned: str, editions: tuple[str, ...]) -> tuple[DataFile, ...]:
@@ -233,7 +264,9 @@ STORIES_QA = Dataset(
     split_rule="a train and a test file a task",
 )
 
-CATALOG: dict[str, Dataset] = {dataset.name: dataset for dataset in (PTB, STORIES, BABI, STORIES_QA, TEXT8)}
+CATALOG: dict[str, Dataset] = {
+    dataset.name: dataset for dataset in (PTB, STORIES, BABI, STORIES_QA, TEXT8, TEXT8_HEAD)
+}
 
 
 def lookup(name: str) -> Dataset:

@@ -104,6 +104,8 @@ def _sniff(path: Path, file: DataFile) -> str:
         head = stream.read(4096)
     if is_html(head):
         return HTML_PAGE
+    if not head.startswith(file.begins):
+        return f"does not begin as {file.path} does, with {file.begins.decode()!r}"
     words = head.decode("utf-8", "replace").split()
     if file.tokens and "_" in words and sum(len(word) == 1 for word in words) > 0.9 * len(words):
         return "is character-level text (as ptb.char.train.txt); the word-level file is needed"
@@ -111,7 +113,7 @@ def _sniff(path: Path, file: DataFile) -> str:
 
 
 def _difference(found: Scan, file: DataFile, dataset: Dataset) -> str:
-    """How a file differs from the catalogue; empty if it does not."""
+    """How a text differs from the catalogue; empty if it does not."""
     for sha256, meaning in dataset.impostors:
         if found.sha256 == sha256:
             return f"is {meaning}"

@@ -2,18 +2,21 @@
 
 import dataclasses
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from memlm.config import Config
 from memlm.config_data import DataConfig
 from memlm.data import fetch, vocabularies
-from memlm.data.catalog import CATALOG, SPLITS
+from memlm.data.catalog import CATALOG, SPLITS, lookup
 from memlm.data.corpus import EncodedText, TextFile
 from memlm.data.encoded import load_encoded
+from memlm.data.splitting import split_file
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
+
+DEFAULT_SHARES = "90,5,5"  # of a dataset that is one file
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,16 +41,17 @@ def load(
     splits: Sequence[str] = SPLITS,
     vocabulary: Vocabulary | None = None,
 ) -> TextDataset:
-    """The splits of a catalogued dataset, fetched if need be, or of a folder with train.txt, valid.txt and test.txt.
+    """The splits of a dataset: one of the catalogue, fetched if need be, a folder with train.txt, valid.txt and
+    test.txt, or a file, which is split.
 
     Without a `vocabulary`, one is made from the training split alone as `data` says. Tokens are read-only, mapped from
     the data folder; making them is the work of the first time.
     """
-    files = split_files(name)
+    data = _settled(name, data or DataConfig())
+    files = split_files(name, data.split)
     for split in splits:
         if split not in files:
             raise MemlmError(f"{name} has no split {split!r}: it has {', '.join(files)}")
-    data = data or DataConfig()
     floors = fetch.floor(name, splits) if name in CATALOG and data.keeps_all else {}
     if vocabulary is None:
         vocabulary = vocabularies.make(files["train"], data)
@@ -61,32 +65,57 @@ def load(
 
 def settled(config: Config) -> Config:
     """The settings as they are recorded in a run: with the dataset's full name, and what it decides."""
-    return dataclasses.replace(config.resolved(), dataset=full_name(config.dataset))
+    name, config = config.dataset, config.resolved()
+    return dataclasses.replace(config, dataset=full_name(name), data=_settled(name, config.data))
 
 
-def split_files(name: str) -> dict[str, TextFile]:
-    """Where the splits of a dataset lie, after it was fetched if need be."""
-    folder = Path(name)
-    if _is_folder(name):
-        files = {split: folder / f"{split}.txt" for split in SPLITS}
-        for path in files.values():
-            if not path.is_file():
-                raise MemlmError(
-                    f"{folder} is not a dataset: it holds no {path.name}; needed are train, valid and test.txt"
-                )
-        return {split: TextFile(path) for split, path in files.items()}
-    if name not in CATALOG and len(folder.parts) != 1:
-        raise MemlmError(f"no folder {name}: a dataset is a name of `memlm data list` or a folder that is there")
-    return {split: TextFile(path) for split, path in fetch.split_files(name).items()}
+def _settled(name: str, data: DataConfig) -> DataConfig:
+    changes: dict[str, object] = {}
+    if data.min_count is None and data.tokenizer == "words":
+        own = CATALOG[name].min_count if name in CATALOG and data.level == "word" else 1
+        changes["min_count"] = own
+    if data.split is None and _is(name, Path.is_file):
+        changes["split"] = DEFAULT_SHARES
+    return data.replace(changes)
+
+
+def split_files(name: str, shares: str | None = None) -> dict[str, TextFile]:
+    """Where the splits of a dataset lie, after it was fetched if need be; `shares` are those of a single file."""
+    path = Path(name)
+    if _is(name, Path.is_file):
+        return split_file(path, shares or DEFAULT_SHARES)
+    if name not in CATALOG and not path.is_dir():
+        if len(path.parts) == 1:
+            lookup(name)  # which says what names there are
+        raise MemlmError(f"no file or folder {name}: a dataset is a name of `memlm data list`, a folder or a file")
+    if shares is not None:
+        raise MemlmError(f"split is {shares}, which is for a dataset that is one file: {name} has splits of its own")
+    return fetch.split_files(name) if name in CATALOG else _of_folder(path)
+
+
+def _of_folder(folder: Path) -> dict[str, TextFile]:
+    files = {split: folder / f"{split}.txt" for split in SPLITS}
+    for file in files.values():
+        if not file.is_file():
+            raise MemlmError(
+                f"{folder} is not a dataset: it holds no {file.name}; needed are train, valid and test.txt"
+            )
+    return {split: TextFile(file) for split, file in files.items()}
 
 
 def full_name(name: str) -> str:
-    """The name, of a folder its whole path: a run must find its text from wherever it is used."""
-    return str(Path(name).resolve()) if _is_folder(name) else name
+    """The name, of a folder or file its whole path: a run must find its text from wherever it is used."""
+    return str(Path(name).resolve()) if _is(name, Path.exists) else name
 
 
-def _is_folder(name: str) -> bool:
-    return name not in CATALOG and Path(name).is_dir()
+def is_there(name: str) -> bool:
+    """Whether a dataset can be read without fetching it."""
+    return fetch.present(name) if name in CATALOG else Path(name).exists()
+
+
+def _is(name: str, what: Callable[[Path], bool]) -> bool:
+    """Whether this is no name of the catalogue, and there is such a thing at the path."""
+    return name not in CATALOG and what(Path(name))
 
 
 def data_sha256(text: EncodedText) -> str:

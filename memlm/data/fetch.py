@@ -19,8 +19,10 @@ import urllib3
 from memlm.data import stories
 from memlm.data.catalog import SPLITS, is_archive, lookup
 from memlm.data.check import CHUNK, FileResult, check_folder, settle, snapshot, write_manifest
+from memlm.data.corpus import TextFile
 from memlm.data.gather import Stage, few, from_archive, from_path, generate, save
 from memlm.data.making import making
+from memlm.data.splitting import split_file
 from memlm.data.unpack import ARCHIVE_LIMIT
 from memlm.errors import MemlmError
 
@@ -87,16 +89,18 @@ def verify(name: str) -> list[FileResult]:
     return check_folder(data_root() / name, lookup(name))
 
 
-def split_files(name: str) -> dict[str, Path]:
-    """Train, valid and test of a dataset that has one file each, got first if it is not there.
+def split_files(name: str) -> dict[str, TextFile]:
+    """Train, valid and test of a dataset that is a text, got first if it is not there.
 
-    Raises MemlmError for a dataset that is split otherwise.
+    Raises MemlmError for a dataset that is none.
     """
-    files = lookup(name).split_files
-    if not files:
-        raise MemlmError(f"{name} can't be trained on as it is: {lookup(name).split_rule}; try ptb or stories")
+    dataset = lookup(name)
+    if not dataset.is_text:
+        raise MemlmError(f"{name} can't be trained on as it is: {dataset.split_rule}; try ptb or stories")
     place = get(name)
-    return {split: place / file.path for split, file in files.items()}
+    if dataset.shares:
+        return split_file(place / dataset.files[0].path, dataset.shares)
+    return {split: TextFile(place / file.path) for split, file in dataset.split_files.items()}
 
 
 def floor(name: str, splits: Sequence[str] = SPLITS) -> dict[str, dict[str, float]]:
@@ -109,7 +113,7 @@ def floor(name: str, splits: Sequence[str] = SPLITS) -> dict[str, dict[str, floa
         return floors
     files = split_files(name)
     for split in splits:
-        text = files[split].read_text(encoding="utf-8")
+        text = files[split].path.read_text(encoding="utf-8")
         nats, tokens = stories.floor_nats(text.splitlines()), len(text.split()) + text.count("\n")
         floors[split] = {"floor_nats": nats, "floor_perplexity": math.exp(nats / tokens)}
     return floors
@@ -120,6 +124,8 @@ def _gather(stage: Stage, source: str | None) -> None:
         raise MemlmError(f"{stage.dataset.name} is generated, not imported: leave out --from")
     if stage.dataset.generated:
         generate(stage)
+    elif source is None and stage.dataset.source:
+        raise MemlmError(f"{stage.dataset.name} is not there, and can only be imported: {stage.dataset.source}")
     elif source is None:
         _from_mirrors(stage, stage.dataset.mirrors)
     elif re.match(r"https?://", source, re.IGNORECASE):

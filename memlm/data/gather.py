@@ -15,7 +15,6 @@ from memlm.data.check import CHUNK, check_file
 from memlm.data.unpack import members
 from memlm.errors import MemlmError
 
-UNPINNED_LIMIT = 64 << 20  # bytes of a file whose size is not known
 FOLDER_LIMIT = 100_000  # files and folders to be looked through
 
 
@@ -53,7 +52,7 @@ class Stage:
             return
         place = self.folder / file.path
         place.parent.mkdir(parents=True, exist_ok=True)
-        save(chunks, place, limit=file.size or UNPINNED_LIMIT, size=file.size)
+        save(chunks, place, limit=file.size or file.at_most, size=file.size)
         if problem := check_file(place, file, self.dataset).problem:
             self.bad[file.path] = problem
             place.unlink()
