@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from memlm.data import dataset, encoded
+from memlm.data import counts, dataset, encoded, kept
 from memlm.data.catalog import SPLITS
 from memlm.data.corpus import EncodedText, TextFile, read_words
 from memlm.data.encoded import HEADER_SIZE, load_encoded
@@ -23,7 +23,8 @@ IDS = [2, 3, 4, 5, 2, 1, 0, 0, 2, 6, 0]
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MEMLM_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(encoded, "WORTH_KEEPING", 0)  # these texts are small
+    monkeypatch.setattr(encoded, "WORTH_KEEPING", 0)
+    monkeypatch.setattr(counts, "WORTH_KEEPING", 0)  # these texts are small
     return tmp_path / "data"
 
 
@@ -141,7 +142,7 @@ def test_a_text_that_changes_meanwhile_is_not_kept(
     root: Path, text: Path, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch
 ):
     hashes = iter(["one", "other"])
-    monkeypatch.setattr(encoded, "sha256_of", lambda text: next(hashes))
+    monkeypatch.setattr(kept, "sha256_of", lambda text: next(hashes))
     with pytest.raises(MemlmError, match="changed while it was read"):
         load_encoded(TextFile(text), vocabulary)
     assert files(root) == []

@@ -8,7 +8,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from memlm.config_data import DataConfig
-from memlm.data import dataset, splitting
+from memlm.data import dataset, ranges
 from memlm.data.corpus import TextFile, read_words
 from memlm.data.splitting import split_file
 from memlm.data.vocab import EOS
@@ -70,7 +70,7 @@ def test_a_text_of_one_line_is_split_between_words(file: Path, words: list[str],
 
 
 def test_a_border_is_found_across_blocks(file: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(splitting, "BLOCK", 3)
+    monkeypatch.setattr(ranges, "BLOCK", 3)
     file.write_bytes(b"one two three\nfour\n" + b"five " * 10 + b"\nsix\nseven\n")
     found = split_file(file, "70,4,6")
     assert [content(text) for text in found.values()][1:] == [b"six\n", b"seven\n"]

@@ -116,7 +116,7 @@ def test_one_encodes_a_text_and_the_other_waits(root: Path, tmp_path: Path):
     with started(ENCODE, str(text)) as first:
         assert line(first.stdout) == "encoding"
         with started(ENCODE, str(text)) as second:
-            assert line(second.stderr) == f"waiting for another process, which is encoding {text}"
+            assert line(second.stderr) == f"waiting for another process, which is reading {text}"
             assert first.stdin is not None
             first.stdin.write("go on\n")
             first.stdin.flush()

@@ -16,7 +16,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BufferedReader
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -35,11 +34,16 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TextFile:
-    """A text: a file, or its bytes from `start` to before `end`, where no word may be cut."""
+    """A text: a file, or its bytes from `start` to before `end`, where no word may be cut.
+
+    It may be a piece of a text that is read piece by piece, and begin or end within a line: then no `<eos>` is there.
+    """
 
     path: Path
     start: int = 0
     end: int | None = None  # of the file
+    begins_line: bool = True
+    ends_line: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +127,7 @@ def read_words(text: TextFile, *, block: int = BLOCK) -> Iterator[list[str]]:
         raise _not_text(text.path, "", at - len(error.object)) from None
     if at == begin:
         raise MemlmError(f"{text.path} is empty")
-    if not ended:
+    if not ended and text.ends_line:
         yield [rest, EOS] if rest else [EOS]
 
 
@@ -159,14 +163,16 @@ def count_words(blocks: Iterable[list[str]]) -> Counter[str]:
     return counts
 
 
-def encode_blocks(blocks: Iterable[list[str]], vocabulary: Vocabulary) -> Iterator[EncodedText]:
-    """Each block's ids; places are counted from the start of the first block."""
-    count, after_end = 0, True  # of the tokens before the block; whether it begins a line
+def encode_blocks(
+    blocks: Iterable[list[str]], vocabulary: Vocabulary, *, begins_line: bool = True
+) -> Iterator[EncodedText]:
+    """Each block's ids; places are counted from the start of the first block, which begins a line or goes on."""
+    count, after_end = 0, begins_line  # of the tokens before the block; whether it begins a line
     for words in blocks:
         tokens = vocabulary.ids_of(words)
         unknown = np.flatnonzero(tokens < 0)
         tokens[unknown] = vocabulary.unk
-        ends = np.fromiter(chain([after_end], map(EOS.__eq__, words)), bool, 1 + len(words))
+        ends = np.concatenate([[after_end], tokens == vocabulary.eos])
         characters = _characters(words, begins=ends[:-1], ends=ends[1:])
         yield EncodedText(tokens=tokens, unknown=unknown + count, words=len(words), characters=characters)
         count, after_end = count + len(tokens), bool(ends[-1])
@@ -176,7 +182,8 @@ def _characters(words: list[str], *, begins: npt.NDArray[np.bool_], ends: npt.ND
     """Letters, a line feed for each `<eos>`, and a space before each other word that does not begin a line."""
     line_feeds = np.count_nonzero(ends)
     letters = sum(map(len, words)) - len(EOS) * line_feeds
-    return int(letters + line_feeds + np.count_nonzero(~begins & ~ends))
+    first_words = np.count_nonzero(begins & ~ends)
+    return int(letters + line_feeds + (len(words) - line_feeds - first_words))
 
 
 def join(pieces: Iterable[EncodedText]) -> EncodedText:

@@ -1,30 +1,27 @@
-"""Encoded texts, made once and mapped from `encoded/` in the data folder.
+"""Encoded texts, made once and mapped from the data folder (memlm.data.kept).
 
-A file is named by what it was made of: the text, the vocabulary and the format. So none goes stale, and any may be
-deleted at any time; of several processes one makes it, and the others wait. It holds four int64, the numbers of
-tokens, of unknown ones, of words and of characters; a sha256, of these and all that follows; the tokens as int32; and
-the places of the unknown ones as int64.
+A file holds four int64, the numbers of tokens, of unknown ones, of words and of characters; a sha256, of these and all
+that follows; the tokens as int32; and the places of the unknown ones as int64.
 """
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from memlm.data.corpus import EncodedText, TextFile, encode_blocks, join, read_words, sha256_of, size_of
-from memlm.data.fetch import data_root
-from memlm.data.making import making
+from memlm.data import workers
+from memlm.data.corpus import EncodedText, TextFile, encode_blocks, join, read_words, size_of
+from memlm.data.kept import WORTH_KEEPING, kept
 from memlm.data.vocab import Vocabulary
-from memlm.errors import MemlmError
 
 FORMAT = 4  # goes up when the files or the rules of splitting change
 HEADER, TOKEN, PLACE = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int64)
 COUNTS_SIZE = 4 * HEADER.itemsize
 HEADER_SIZE = COUNTS_SIZE + hashlib.sha256().digest_size
-WORTH_KEEPING = 1 << 20  # bytes of text; a smaller one is encoded faster than anyone would notice
 
 
 def load_encoded(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
@@ -33,26 +30,11 @@ def load_encoded(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
 
     Raises MemlmError for a file that is missing, empty, not UTF-8 or changing.
     """
-    return _in_memory(text, vocabulary) if size_of(text) < WORTH_KEEPING else _kept(text, vocabulary)
-
-
-def _kept(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
-    content = sha256_of(text)
-    key = hashlib.sha256(f"{FORMAT} {content} {vocabulary.sha256}".encode()).hexdigest()
-    place = data_root() / "encoded" / f"{key}.tokens"
-    if found := _mapped(place):
-        return found
-    with suppress(OSError), making(place, f"encoding {text.path}") as scratch:
-        if found := _mapped(place):
-            return found
-        new = scratch / place.name
-        _write(new, encode_blocks(read_words(text), vocabulary))
-        if sha256_of(text) != content:
-            raise MemlmError(f"{text.path} changed while it was read: try again")
-        new.replace(place)
-        if found := _mapped(place):
-            return found
-    return _in_memory(text, vocabulary)
+    found = None
+    if size_of(text) >= WORTH_KEEPING:
+        made_of = f"tokens {FORMAT} {vocabulary.sha256}"
+        found = kept(text, made_of, ".tokens", read=mapped, make=lambda place: _make(text, vocabulary, place))
+    return found or _in_memory(text, vocabulary)
 
 
 def _in_memory(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
@@ -61,7 +43,28 @@ def _in_memory(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
     return made
 
 
-def _mapped(place: Path) -> EncodedText | None:
+def _make(text: TextFile, vocabulary: Vocabulary, place: Path) -> None:
+    if size_of(text) < workers.WORTH:
+        write(place, encode_blocks(read_words(text), vocabulary))
+        return
+    folder = place.parent
+    vocabulary.save(folder)
+    kind = {"vocabulary": os.fspath(folder.absolute()), "data": asdict(vocabulary.config)}
+    write(place, _joined(workers.run("encode", text, folder, **kind)))
+
+
+def _joined(parts: Iterable[Path]) -> Iterator[EncodedText]:
+    """Encoded pieces of a text as its blocks."""
+    count = 0
+    for part in parts:
+        piece = mapped(part)
+        if piece is None:
+            raise OSError(f"{part} is damaged")
+        yield replace(piece, unknown=piece.unknown + count)
+        count += len(piece.tokens)
+
+
+def mapped(place: Path) -> EncodedText | None:
     """What the file holds; None if there is none, or not a whole one with its own hash."""
     with suppress(OSError, ValueError), place.open("rb") as file:
         counts, sha256 = file.read(COUNTS_SIZE), file.read(HEADER_SIZE - COUNTS_SIZE)
@@ -76,7 +79,8 @@ def _mapped(place: Path) -> EncodedText | None:
     return None
 
 
-def _write(path: Path, pieces: Iterable[EncodedText]) -> None:
+def write(path: Path, pieces: Iterable[EncodedText]) -> None:
+    """Keep the blocks of a text in a file. Raises OSError."""
     count = words = characters = 0
     unknown = [np.empty(0, PLACE)]
     with path.open("wb+") as file:

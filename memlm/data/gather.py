@@ -1,15 +1,15 @@
 """A dataset gathered in a folder of its own, file by file as they are found and checked, before it is put in place."""
 
 import fnmatch
-import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
 
 from memlm.data import stories, story_questions
+from memlm.data.bars import bar
 from memlm.data.catalog import DataFile, Dataset, is_archive
 from memlm.data.check import CHUNK, check_file
 from memlm.data.unpack import members
@@ -136,24 +136,9 @@ def generate(stage: Stage) -> None:
 
 def save(chunks: Iterable[bytes], path: Path, *, limit: int, size: int | None) -> None:
     """Write the pieces; stop one byte after the limit, which tells a check that there was more."""
-    with path.open("wb") as stream, _bar(path.name, size) as advance:
+    with path.open("wb") as stream, bar(path.name, size) as advance:
         for chunk in chunks:
             stream.write(chunk[: limit + 1 - stream.tell()])
             advance(len(chunk))
             if stream.tell() > limit:
                 return
-
-
-@contextmanager
-def _bar(label: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar of `total` bytes on standard error, if that is a terminal; yields what moves it on."""
-    if not sys.stderr.isatty():
-        yield lambda _: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(label, total=total)
-        yield lambda count: progress.advance(task, count)

@@ -7,12 +7,12 @@ ends it all the same, as if it were a file of its own.
 import re
 from collections.abc import Sequence
 from fractions import Fraction
-from io import BufferedReader
 from pathlib import Path
 
 from memlm.config_data import shares_of
 from memlm.data.catalog import SPLITS
-from memlm.data.corpus import BLOCK, TextFile, opened, size_of
+from memlm.data.corpus import TextFile, opened, size_of
+from memlm.data.ranges import border_after
 from memlm.errors import MemlmError
 
 LINE, WORD = re.compile(rb"\n"), re.compile(rb"[ \n]")
@@ -27,7 +27,7 @@ def split_file(path: Path, shares: str) -> dict[str, TextFile]:
     size = size_of(TextFile(path))
     border = WORD if is_one_line(path) else LINE
     with opened(path) as file:
-        cuts = [0, *(_after(file, border, place, size) for place in _places(shares_of(shares), size)), size]
+        cuts = [0, *(border_after(file, border, place, size) for place in _places(shares_of(shares), size)), size]
     splits = {split: TextFile(path, cuts[i], cuts[i + 1]) for i, split in enumerate(SPLITS)}
     for split, text in splits.items():
         if size_of(text) == 0:
@@ -40,19 +40,9 @@ def is_one_line(path: Path) -> bool:
     """Whether no line feed stands in the file but at its end."""
     size = size_of(TextFile(path))
     with opened(path) as file:
-        return _after(file, LINE, 0, size) == size
+        return border_after(file, LINE, 0, size) == size
 
 
 def _places(shares: Sequence[Fraction], size: int) -> list[int]:
     """How many bytes the first share has, and the first two."""
     return [int(size * shares[0]), int(size * (shares[0] + shares[1]))]
-
-
-def _after(file: BufferedReader, border: re.Pattern[bytes], place: int, size: int) -> int:
-    """Where a text may be cut: after the first border that ends at `place` or later."""
-    at = file.seek(max(0, place - 1))
-    while data := file.read(BLOCK):
-        if found := border.search(data):
-            return at + found.end()
-        at += len(data)
-    return size

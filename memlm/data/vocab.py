@@ -105,7 +105,8 @@ class Vocabulary(WordList):
     def ids_of(self, words: Sequence[str]) -> Ids:
         """The tokens of a block of words, as read_words yields them, `<eos>` among them; -1 for what is not known.
 
-        Each word has its tokens whatever stands around it, and `<eos>` is one; of this kind every word is one.
+        Each word has its tokens, one at least, whatever stands around it; `<eos>` is one token, that no other word
+        has. Of this kind every word is one.
         """
         return np.fromiter(self.ids(words), np.int32, len(words))
 

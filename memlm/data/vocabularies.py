@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from memlm.config_data import DataConfig
-from memlm.data.corpus import TextFile, count_words, read_words
+from memlm.data.corpus import TextFile
+from memlm.data.counts import word_counts
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 
@@ -11,7 +12,7 @@ from memlm.errors import MemlmError
 def make(train: TextFile, data: DataConfig) -> Vocabulary:
     """The vocabulary of a training split."""
     _refuse_unknown(data)
-    counts = count_words(read_words(train))
+    counts = word_counts(train)
     return Vocabulary.from_counts(
         counts, min_count=data.min_count or 1, size=data.vocab_size, lowercase=data.lowercase
     )
