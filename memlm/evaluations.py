@@ -31,7 +31,7 @@ def record(run: RunFolder, evaluation: Evaluation) -> None:
     """Keep an evaluation with its run, for `compare`; the newest one of a kind stays.
 
     A kind is the split, protocol and checkpoint, the wrappers worn and the runs mixed in: "test/exact/best",
-    "test/exact/best+cache+mix(ptb-kneser-ney-5)".
+    "test/exact/best+cache+mix(ptb-kneser-ney-5)". A text that stands alone is one by its content.
 
     The nats of each token are kept under the same name, as float64, of the exact protocol alone (the other one adds
     up the same nats in another way) and of splits of up to MOST_KEPT tokens.
@@ -40,7 +40,9 @@ def record(run: RunFolder, evaluation: Evaluation) -> None:
     wrappers = passport["wrappers"]
     mixed = ",".join(Path(other["run"]).name for other in wrappers.get("mix", ()))
     state = "+".join([passport["checkpoint"], *sorted(wrappers)]) + (f"({mixed})" if mixed else "")
-    key = f"{passport['split']}/{passport['protocol']}/{state}"
+    alone = passport["text_sha256"]
+    split = passport["split"] if alone is None else f"{passport['split']}-{alone[:16]}"
+    key = f"{split}/{passport['protocol']}/{state}"
     if passport["protocol"] == "exact" and len(nats) <= MOST_KEPT:
         run.write_bytes(_file(key), save({"nats": np.ascontiguousarray(nats, np.float64)}))
     run.write_json(EVALUATIONS, run.read_json(EVALUATIONS) | {key: passport})

@@ -19,8 +19,9 @@ class Facts(TypedDict):
     run: str
     model: str
     label: str
-    dataset: str
+    dataset: str  # the file, where one was scored as a text of its own
     split: str
+    text_sha256: str | None  # of the bytes of that file
     protocol: str
     checkpoint: str
     step: int  # of training, at which the checkpoint was made
@@ -45,6 +46,7 @@ class Passport(Facts, Program):
     tokens: int  # scored, those that were scored twice counted twice
     skipped: int  # of the split, never scored
     oov: int  # scored, that the vocabulary does not hold: scored as <unk>
+    oov_share: float  # of the tokens
     words: int | None  # scored, an `<eos>` a line among them
     characters: int | None  # as EncodedText counts them; of a text that was scored whole, and once
     nats: float
@@ -73,6 +75,7 @@ def make(
         tokens=len(places),
         skipped=skipped,
         oov=len(places) - len(known),
+        oov_share=1 - len(known) / len(places),
         words=words,
         characters=text.characters if whole else None,
         nats=total,

@@ -17,7 +17,7 @@ from memlm.config import Config
 from memlm.data import dataset
 from memlm.data.chunks import EMPTY
 from memlm.data.corpus import EncodedText, Tokens, encode
-from memlm.data.dataset import TextDataset
+from memlm.data.dataset import TEXT, TextDataset
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluate import TokenNats, check_protocol, perplexity, token_nats, usual_targets_at_once
@@ -69,6 +69,14 @@ class TrainedModel:
         """Score of a split of the dataset that the model was trained on, with all that the figure rests on."""
         return self.score(self.data(split), split, protocol).passport
 
+    def evaluate_text(self, path: str | Path, *, protocol: str = "exact") -> Passport:
+        """Score of any text file, a sentence a line, with the run's own vocabulary: its dataset need not be here."""
+        return self.score(self.text(Path(path)), TEXT, protocol).passport
+
+    def text(self, path: Path) -> TextDataset:
+        """A file under the model's vocabulary, whose only split is `text`."""
+        return dataset.one_text(path, self.vocabulary)
+
     def data(self, *splits: str) -> TextDataset:
         """Splits of the dataset that the model was trained on, under its vocabulary."""
         config = self.config
@@ -85,21 +93,22 @@ class TrainedModel:
         check_protocol(protocol, tokens=len(text.tokens), memory_size=memory_size)
         began = time.perf_counter()
         nats = self._nats(text.tokens, tick)
-        facts = self.facts(split, protocol, seconds=time.perf_counter() - began)
+        facts = self.facts(data, split, protocol, seconds=time.perf_counter() - began)
         floor = data.floor_nats.get(split)
         return Evaluation(
             passport=passport.make(nats, text, facts, memory_size=memory_size, floor_nats=floor), nats=nats
         )
 
-    def facts(self, split: str, protocol: str, *, seconds: float) -> Facts:
-        """What a passport says of this model."""
+    def facts(self, data: TextDataset, split: str, protocol: str, *, seconds: float) -> Facts:
+        """What a passport says of this model on a text."""
         weight = next(tensor for tensor in self.model.tensors().values() if tensor.is_floating_point())
         return Facts(
             run=str(self.run.path),
             model=self.config.model.name,
             label=self.config.model.label,
-            dataset=self.config.dataset,
+            dataset=data.name,
             split=split,
+            text_sha256=data.text_sha256,
             protocol=protocol,
             checkpoint=self.checkpoint,
             step=self.step,

@@ -39,16 +39,18 @@ def wear(
             raise MemlmError(
                 f"{other.run.path} is on {other.model.device}, not {model.model.device}: load both on one"
             )
-    data = model.data("train", "valid") if dynamic else model.data("valid")
     rms: Sequence[Tensor] = ()
     if dynamic:
         report("dynamic evaluation: measuring gradients on the training split")
-        rms = gradient_rms(model.model, data.splits["train"].tokens, segment=DynamicWeights().segment)
+        rms = gradient_rms(model.model, model.data("train").splits["train"].tokens, segment=DynamicWeights().segment)
     known = Wrappers() if again else _tuned_before(model, cache=cache, dynamic=dynamic, mix=mix)
     worn = Worn(model=model.model, others=[other.model for other in mix], wrappers=known, rms=rms)
     if known != Wrappers():
         report(f"weights as they were tuned before: {', '.join(describe(known, mix))}")
-    worn = tune(worn, data.splits["valid"].tokens, cache=cache, dynamic=dynamic, report=report)
+    asked = {name for name, is_asked in ((CACHE, cache), (DYNAMIC, dynamic), (MIX, mix)) if is_asked}
+    if describe(known, mix).keys() != asked:  # else a run without its dataset will do
+        valid = model.data("valid").splits["valid"].tokens
+        worn = tune(worn, valid, cache=cache, dynamic=dynamic, report=report)
     return replace(model, worn=worn, wrappers=describe(worn.wrappers, mix))
 
 

@@ -18,7 +18,13 @@ if TYPE_CHECKING:
 
 @click.command("eval")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--split", default="test", show_default=True, help="train, valid or test")
+@click.option("--split", help="train, valid or test  [default: test]")
+@click.option(
+    "--text",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="score this text instead, a sentence a line; the dataset is not needed",
+)
 @click.option(
     "--protocol",
     type=click.Choice(PROTOCOLS),
@@ -39,7 +45,8 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="one JSON object: the figure's passport")
 def command(
     run: Path,
-    split: str,
+    split: str | None,
+    text: Path | None,
     protocol: str,
     cache: bool,
     dynamic: bool,
@@ -49,7 +56,7 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Score a trained model on a split of the dataset it was trained on; the score is kept with the run.
+    """Score a trained model on a split of the dataset it was trained on, or on any text; the run keeps the score.
 
     A language model's is its perplexity: total nats over total tokens, kept with the nats of each token. What a model
     wears (--cache, --dynamic, --mix) is tuned on the validation split alone. That of question answering is the percent
@@ -63,9 +70,11 @@ def command(
 
     if RunFolder.open(run).answers_questions:
         of_texts = {"cache": cache, "dynamic": dynamic, "mix": mix, "tune-again": tune_again}
-        of_texts["checkpoint"] = checkpoint != "best"
-        answers.evaluate(run, split, protocol, device, of_texts=of_texts, as_json=as_json)
+        of_texts |= {"checkpoint": checkpoint != "best", "text": text}
+        answers.evaluate(run, split or "test", protocol, device, of_texts=of_texts, as_json=as_json)
         return
+    if text is not None and split is not None:
+        raise MemlmError(f"--text is a text of its own: leave out --split {split}")
     model = trained.load(run, checkpoint=checkpoint, device=device)
     if cache or dynamic or mix:
         others = [trained.load(other, device=device) for other in mix]
@@ -75,11 +84,13 @@ def command(
     elif tune_again:
         raise MemlmError("--tune-again tunes what a model wears: give --cache, --dynamic or --mix with it")
     console = Console(stderr=True)
+    data = model.data(split or "test") if text is None else model.text(text)
+    (what,) = data.splits
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"scoring {split}", total=None, visible=False)
+        task = bar.add_task(f"scoring {what}", total=None, visible=False)
         evaluation = model.score(
-            model.data(split),
-            split,
+            data,
+            what,
             protocol,
             tick=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
         )
@@ -89,10 +100,12 @@ def command(
 
 def _line(result: "Passport") -> str:
     floor = f", floor {result['floor_perplexity']:.2f}" if result["floor_perplexity"] is not None else ""
-    counts = f"{result['tokens']:,} tokens, {result['oov']:,} unknown words"
+    unknown = f"{result['oov']:,} unknown words" + (f" ({result['oov_share']:.2%})" if result["oov"] else "")
+    counts = f"{result['tokens']:,} tokens, {unknown}"
     how = f"protocol {result['protocol']}, checkpoint {result['checkpoint']}"
     wrappers = result["wrappers"]
     worn = "".join(f" + {name}" for name in wrappers if name != "mix")
     worn += "".join(f" + {other['weight']:.2f} of {other['label']}" for other in wrappers.get("mix", ()))
-    where = f"{result['label']}{worn} on {result['dataset']} {result['split']}"
+    text = result["dataset"] if result["text_sha256"] else f"{result['dataset']} {result['split']}"
+    where = f"{result['label']}{worn} on {text}"
     return f"{where}: perplexity {result['perplexity']:.2f}{floor} ({counts}, {how})"

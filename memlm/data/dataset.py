@@ -10,12 +10,13 @@ from memlm.config import Config
 from memlm.config_data import DataConfig
 from memlm.data import fetch, vocabularies
 from memlm.data.catalog import CATALOG, SPLITS, lookup
-from memlm.data.corpus import EncodedText, TextFile
+from memlm.data.corpus import EncodedText, TextFile, sha256_of
 from memlm.data.encoded import load_encoded
 from memlm.data.splitting import split_file
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 
+TEXT = "text"  # the split of a text that stands alone
 DEFAULT_SHARES = "90,5,5"  # of a dataset that is one file
 
 
@@ -27,6 +28,7 @@ class TextDataset:
     vocabulary: Vocabulary
     splits: Mapping[str, EncodedText]
     floor_nats: Mapping[str, float] = field(default_factory=dict)
+    text_sha256: str | None = None  # of the bytes of a text that stands alone
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -60,6 +62,17 @@ def load(
         vocabulary=vocabulary,
         splits={split: load_encoded(files[split], vocabulary) for split in splits},
         floor_nats={split: floors[split]["floor_nats"] for split in splits if split in floors},
+    )
+
+
+def one_text(path: Path, vocabulary: Vocabulary) -> TextDataset:
+    """A file as a text of its own, whose only split is TEXT, under a vocabulary made before."""
+    text = TextFile(path)
+    return TextDataset(
+        name=str(path.resolve()),
+        vocabulary=vocabulary,
+        splits={TEXT: load_encoded(text, vocabulary)},
+        text_sha256=sha256_of(text),
     )
 
 
