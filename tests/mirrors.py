@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from memlm.data import catalog, fetch
-from memlm.data.catalog import DataFile, Dataset
+from memlm.data.entries import DataFile, Dataset
 from memlm.errors import MemlmError
 
 TEXTS = {

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from memlm.cli.data import command
 from memlm.data import catalog
-from memlm.data.catalog import DataFile, Dataset
+from memlm.data.entries import DataFile, Dataset
 from memlm.errors import MemlmError
 
 TEXTS = {"train": b"the cat sat\nthe end\n", "valid": b"a cat sat\n", "test": b"the dog\n"}
@@ -56,6 +56,8 @@ def test_list_says_what_is_there(run, tmp_path):
         "stories-qa": False,
         "text8": False,
         "text8-head": False,
+        "wikitext-2": False,
+        "wikitext-103": False,
         "toy": True,
     }
 

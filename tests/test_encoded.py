@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from memlm.data import counts, dataset, encoded, kept
-from memlm.data.catalog import SPLITS
 from memlm.data.corpus import EncodedText, TextFile, read_words
 from memlm.data.encoded import HEADER_SIZE, load_encoded
+from memlm.data.entries import SPLITS
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 

@@ -9,8 +9,8 @@ import shutil
 import pytest
 
 from memlm.data import check, fetch, gather, stories
-from memlm.data.catalog import DataFile
 from memlm.data.corpus import size_of
+from memlm.data.entries import SPLITS, DataFile
 from memlm.errors import MemlmError
 from tests.mirrors import BOGUS, CHARS, EXTRA, HTML, TEXTS, assert_whole, fails, pinned, tarred, toy, zipped
 
@@ -266,3 +266,16 @@ def test_a_head_of_text8_is_a_dataset_of_its_own_name(root, real_data, tmp_path)
     other.write_text(" anarchism originated as a term of abuse\n in two lines")
     assert "holds 2 lines instead of 1" in fails("text8-head", source=str(other))
     assert "can only be imported: memlm data get text8 --from FILE --head" in fails("text8-head")
+
+
+def test_the_raw_form_of_wikitext_is_another_thing(root, tmp_path):
+    raw = tmp_path / "wikitext-2-raw-v1.zip"
+    raw.write_bytes(zipped({"wikitext-2-raw/wiki.train.raw": b" = Title = \n"}))
+    assert "wiki.train.raw is the raw form of WikiText; the tokenised one is needed" in fails(
+        "wikitext-2", source=str(raw)
+    )
+    other = tmp_path / "wikitext-2-v1.zip"
+    other.write_bytes(zipped({f"wikitext-2/wiki.{split}.tokens": b" = Title = \n" for split in SPLITS}))
+    message = fails("wikitext-2", source=str(other))
+    assert "wiki.train.tokens is not the known file: sha1" in message
+    assert "instead of 863f29c46ef9" in message

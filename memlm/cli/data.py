@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from memlm.cli import tables
-from memlm.data.catalog import CATALOG, HEADS, DataFile, Dataset, lookup
+from memlm.data.catalog import CATALOG, HEADS, lookup
+from memlm.data.entries import DataFile, Dataset
 from memlm.errors import MemlmError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")

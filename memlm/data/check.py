@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from memlm import jsontext
-from memlm.data.catalog import DataFile, Dataset
 from memlm.data.corpus import WORD_LIMIT
+from memlm.data.entries import DataFile, Dataset
 from memlm.data.vocab import EOS
 from memlm.errors import MemlmError
 
@@ -28,6 +28,7 @@ class Scan:
 
     size: int
     sha256: str
+    sha1: str
     lines: int
     questions: int
     words: Counter[str]
@@ -62,7 +63,8 @@ def scan(path: Path) -> Scan:
 
     Raises MemlmError for a file that is empty or not UTF-8, naming the byte.
     """
-    digest, decoder = hashlib.sha256(), getincrementaldecoder("utf-8")()
+    digest, sha1 = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
+    decoder = getincrementaldecoder("utf-8")()
     words: Counter[str] = Counter()
     size = lines = tabs = 0
     data, rest = b"", ""
@@ -80,6 +82,7 @@ def scan(path: Path) -> Scan:
             if len(rest) > WORD_LIMIT:
                 raise MemlmError(f"{path} is not text: a word of more than {WORD_LIMIT:,} characters")
             digest.update(data)
+            sha1.update(data)
             size += len(data)
             words.update(piece.split())
             lines += piece.count("\n")
@@ -90,7 +93,8 @@ def scan(path: Path) -> Scan:
         raise MemlmError(f"{path} is empty")
     lines += not last.endswith(b"\n")
     words[EOS] += lines
-    return Scan(size=size, sha256=digest.hexdigest(), lines=lines, questions=tabs // 2, words=words)
+    hashes = {"sha256": digest.hexdigest(), "sha1": sha1.hexdigest()}
+    return Scan(**hashes, size=size, lines=lines, questions=tabs // 2, words=words)
 
 
 def is_html(head: bytes) -> bool:
@@ -123,6 +127,8 @@ def _difference(found: Scan, file: DataFile, dataset: Dataset) -> str:
         return f"is not the known file: {shown} bytes instead of {file.size:,}"
     if file.sha256 is not None and found.sha256 != file.sha256:
         return f"is not the known file: sha256 {found.sha256[:12]}... instead of {file.sha256[:12]}..."
+    if file.sha1 is not None and found.sha1 != file.sha1:
+        return f"is not the known file: sha1 {found.sha1[:12]}... instead of {file.sha1[:12]}..."
     for what in ("lines", "tokens", "types", "questions"):
         known, counted = getattr(file, what), getattr(found, what)
         if known is not None and counted != known:

@@ -9,9 +9,10 @@ from pathlib import Path
 from memlm.config import Config
 from memlm.config_data import DataConfig
 from memlm.data import fetch, vocabularies
-from memlm.data.catalog import CATALOG, SPLITS, lookup
+from memlm.data.catalog import CATALOG, lookup
 from memlm.data.corpus import EncodedText, TextFile, sha256_of
 from memlm.data.encoded import load_encoded
+from memlm.data.entries import SPLITS
 from memlm.data.splitting import split_file
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError

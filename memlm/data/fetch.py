@@ -17,9 +17,10 @@ import requests
 import urllib3
 
 from memlm.data import stories
-from memlm.data.catalog import SPLITS, is_archive, lookup
+from memlm.data.catalog import lookup
 from memlm.data.check import CHUNK, FileResult, check_folder, settle, snapshot, write_manifest
 from memlm.data.corpus import TextFile
+from memlm.data.entries import SPLITS, is_archive
 from memlm.data.gather import Stage, few, from_archive, from_path, generate, save
 from memlm.data.making import making
 from memlm.data.splitting import split_file
@@ -29,6 +30,7 @@ from memlm.errors import MemlmError
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two pieces: offline must not take long to notice
 PATIENCE = 30.0  # seconds, in each of which periods a mirror must send
 SLOWEST = 1024  # bytes a second
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": "memlm"}  # some hosts refuse the names of Python's libraries
 CANNOT_CONNECT = "cannot connect"
 TOO_SLOW = "too slow"
 
@@ -200,7 +202,7 @@ def _from_base(stage: Stage, url: str) -> None:
 
 @contextmanager
 def _response(url: str) -> Iterator[requests.Response]:
-    with requests.get(url, stream=True, timeout=TIMEOUT, headers={"Accept-Encoding": "identity"}) as response:
+    with requests.get(url, stream=True, timeout=TIMEOUT, headers=HEADERS) as response:
         response.raise_for_status()
         yield response
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from memlm.data import stories, story_questions
 from memlm.data.bars import bar
-from memlm.data.catalog import DataFile, Dataset, is_archive
 from memlm.data.check import CHUNK, check_file
+from memlm.data.entries import DataFile, Dataset, is_archive
 from memlm.data.unpack import members
 from memlm.errors import MemlmError
 

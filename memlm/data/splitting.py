@@ -10,8 +10,8 @@ from fractions import Fraction
 from pathlib import Path
 
 from memlm.config_data import shares_of
-from memlm.data.catalog import SPLITS
 from memlm.data.corpus import TextFile, opened, size_of
+from memlm.data.entries import SPLITS
 from memlm.data.ranges import border_after
 from memlm.errors import MemlmError
 

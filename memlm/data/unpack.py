@@ -18,8 +18,8 @@ from functools import partial
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from memlm.data.catalog import is_archive
 from memlm.data.check import CHUNK, HTML_PAGE, is_html
+from memlm.data.entries import is_archive
 from memlm.errors import MemlmError
 
 ARCHIVE_LIMIT = 1 << 30  # bytes of an archive, and of all that is in it: more is a bomb
