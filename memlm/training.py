@@ -14,7 +14,7 @@ from memlm.data.chunks import Batch
 from memlm.errors import MemlmError
 from memlm.evaluate import perplexity, to_tensors
 from memlm.models import LanguageModel, State
-from memlm.models.head import SoftmaxHead
+from memlm.models.head import TrainableHead
 from memlm.models.products import choose_precision
 from memlm.optim import Annealing, ClippedSGD
 from memlm.progress import Progress, Totals
@@ -29,7 +29,7 @@ class Training:
     """A model in training: the weights and everything else that training changes."""
 
     def __init__(self, model: LanguageModel, config: TrainConfig, device: torch.device) -> None:
-        assert isinstance(model.head, SoftmaxHead)  # the others have no gradient
+        assert isinstance(model.head, TrainableHead)  # the others have no gradient
         self.model = model.to(device)
         self.head = model.head
         self.head.precision = choose_precision(config.precision, device)

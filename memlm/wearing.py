@@ -9,7 +9,7 @@ from torch import Tensor
 
 from memlm.errors import MemlmError
 from memlm.evaluations import passports
-from memlm.models.head import SoftmaxHead
+from memlm.models.head import TrainableHead
 from memlm.streams import CacheWeights, DynamicWeights, Worn, Wrappers, gradient_rms, tune
 from memlm.trained import TrainedModel
 
@@ -30,7 +30,7 @@ def wear(
     Weights are tuned on the validation split alone, or taken from an evaluation that the run keeps; tuned anew with
     `again`. `report` is told what is tried. Raises MemlmError for a model that can't wear it or be mixed.
     """
-    if (cache or dynamic) and not isinstance(model.model.head, SoftmaxHead):
+    if (cache or dynamic) and not isinstance(model.model.head, TrainableHead):
         raise MemlmError(f"{model.run.path} is of {model.config.model.label}, which can't wear a cache, nor learn")
     for other in mix:
         if other.vocabulary.sha256 != model.vocabulary.sha256:

@@ -4,15 +4,11 @@ R targets (rows), D units, V words.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
-from memlm.models.products import product
-
-BLOCK = 128  # rows at a time: their logits stay in the cache, and the memory of one block serves the next
-CUDA_BLOCK = 4096  # there it is the calls that cost
+from memlm.models import softmax
 
 
 def output_weight(vocabulary_size: int, units: int) -> nn.Parameter:
@@ -32,84 +28,48 @@ class Head(nn.Module, ABC):
         """-log p of each target: (R, ...), (R,) -> (R,)."""
 
 
-class SoftmaxHead(Head):
+class TrainableHead(Head):
+    """A head over hidden states (R, D) that has gradients."""
+
+    precision = torch.float32  # of the products in `backward`; bfloat16 ones accumulate in float32
+
+    @abstractmethod
+    def backward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Summed loss and gradient in one pass.
+
+        Adds the gradients of the head's parameters to their `.grad`; returns the nats (R,) of the targets and the
+        gradient of their sum with respect to `hidden` (R, D).
+        """
+
+
+class SoftmaxHead(TrainableHead):
     """softmax(W h + b) over all V words; W may be another module's weight, b may be missing."""
 
     def __init__(self, weight: nn.Parameter, *, bias: bool) -> None:
         super().__init__()
         self.weight = weight
         self.bias = nn.Parameter(weight.new_empty(len(weight))) if bias else None
-        self.precision = torch.float32  # of the products in `backward`; bfloat16 ones accumulate in float32
-
-    def logits(self, hidden: Tensor) -> Tensor:
-        """(R, D) -> (R, V)."""
-        if torch.is_grad_enabled():
-            return nn.functional.linear(hidden, self.weight, self.bias)
-        logits = product(hidden, self.weight.t())
-        return logits if self.bias is None else logits.add_(self.bias)
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """(R, D) -> (R, V), natural logarithms."""
-        return torch.log_softmax(self.logits(hidden), dim=-1)
+        return softmax.log_probabilities(hidden, self.weight, self.bias)
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """-log p of each target: (R, D), (R,) -> (R,); differentiable."""
-        if torch.is_grad_enabled():
-            return nn.functional.cross_entropy(self.logits(hidden), targets, reduction="none")
-        return torch.cat([_softmax_nats(self.logits(rows), of)[1] for rows, of in _blocks(hidden, targets)])
+        return softmax.nats(hidden, targets, self.weight, self.bias)
 
     @torch.no_grad()
     def backward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Summed loss and gradient in one pass, in place of a second copy of the (R, V) logits.
-
-        Adds the gradients of the weight and the bias to their `.grad`; returns the nats (R,) of the targets and the
-        gradient of their sum with respect to `hidden` (R, D).
-        """
-        if self.precision == torch.bfloat16 and hidden.dtype == torch.float32:
-            rows, weight = hidden.bfloat16(), self.weight.bfloat16()
-        else:
-            rows, weight = hidden, self.weight
-        blocks = _blocks(rows, targets)
-        nats, grads = zip(*(self._backward_block(block, of, weight) for block, of in blocks), strict=True)
-        return torch.cat(nats), torch.cat(grads).to(hidden.dtype)
-
-    def _backward_block(self, rows: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        logits = product(rows, weight.t())
-        if self.bias is not None:
-            logits.add_(self.bias)
-        grad, nats = _softmax_nats(logits, targets)
-        grad.scatter_add_(1, targets[:, None], grad.new_full((len(grad), 1), -1))  # softmax - onehot(target)
-        if self.bias is not None:
-            _accumulate(self.bias, grad.sum(dim=0, dtype=self.bias.dtype))
-        _accumulate(self.weight, self._weight_gradient(grad, rows).to(self.weight.dtype))
-        return nats, product(grad, weight)
-
-    def _weight_gradient(self, grad: Tensor, rows: Tensor) -> Tensor:
-        """g^T h (V, D), computed in the layout of the weight."""
-        if self.weight.stride(0) == 1:
-            return product(rows.t(), grad).t()
-        return product(grad.t(), rows)
+        """Nats (R,), and the gradient of their sum with respect to `hidden` (R, D)."""
+        found = softmax.gradients(hidden, targets, self.weight, self.bias, self.precision)
+        accumulate(self.weight, found.weight)
+        if self.bias is not None and found.bias is not None:
+            accumulate(self.bias, found.bias)
+        return found.nats, found.rows
 
 
-def _blocks(hidden: Tensor, targets: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    rows = CUDA_BLOCK if hidden.is_cuda else BLOCK
-    return zip(torch.split(hidden, rows), torch.split(targets, rows), strict=True)
-
-
-def _softmax_nats(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The softmax (R, V), in place of the logits, and -log p of the targets (R,).
-
-    log(sum(exp)) follows from the largest probability, which never underflows, without another pass of exponentials.
-    """
-    wide = torch.promote_types(logits.dtype, torch.float32)
-    highest = logits.amax(dim=-1)
-    of_target = logits.gather(1, targets[:, None]).squeeze(1).to(wide)
-    probabilities = torch.softmax(logits, dim=-1, out=logits)
-    log_sum = highest.to(wide) - probabilities.amax(dim=-1).to(wide).log()
-    return probabilities, log_sum - of_target
-
-
-def _accumulate(parameter: nn.Parameter, grad: Tensor) -> None:
+def accumulate(parameter: nn.Parameter, grad: Tensor) -> None:
+    """Add to the parameter's gradient."""
     if parameter.grad is None:
         parameter.grad = grad
     else:

@@ -30,6 +30,14 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     return a @ b
 
 
+def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
+    """h W^T + b: (R, X), (C, X), (C,) -> (R, C); differentiable where gradients are enabled."""
+    if torch.is_grad_enabled():
+        return torch.nn.functional.linear(rows, weight, bias)
+    found = product(rows, weight.t())
+    return found if bias is None else found.add_(bias)
+
+
 def choose_precision(name: str, device: torch.device) -> torch.dtype:
     """The type of the output layer's products in training.
 

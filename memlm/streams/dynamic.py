@@ -13,7 +13,7 @@ from torch import Tensor
 
 from memlm.data.corpus import Tokens
 from memlm.models import LanguageModel, State
-from memlm.models.head import SoftmaxHead
+from memlm.models.head import TrainableHead
 from memlm.settings import Settings, setting
 from memlm.streams.base import ModelStream, hidden_states
 
@@ -101,7 +101,7 @@ def gradient_rms(model: LanguageModel, tokens: Tokens, *, segment: int) -> list[
 
 def segment_gradients(model: LanguageModel, text: Tensor, state: State) -> list[Tensor]:
     """Gradients of the summed loss of the last L words of `text` (C+L,); those of embeddings are sparse on a CPU."""
-    assert isinstance(model.head, SoftmaxHead)  # the others have no gradient
+    assert isinstance(model.head, TrainableHead)  # the others have no gradient
     # cuDNN has no backward pass of an LSTM that is in evaluation, where nothing is dropped.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         hidden, _ = hidden_states(model, text, state)

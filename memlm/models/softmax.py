@@ -1,0 +1,95 @@
+"""softmax(W h + b), its loss and its gradients, over weights that need not be a module's own.
+
+R targets (rows), D units, K classes.
+"""
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from memlm.models.products import linear, product
+
+BLOCK = 128  # rows at a time: their logits stay in the cache, and the memory of one block serves the next
+CUDA_BLOCK = 4096  # there it is the calls that cost
+
+
+class Gradients(NamedTuple):
+    """-log p of the targets (R,), and the gradients of its sum: (R, D), (K, D) and (K,), or None without a bias."""
+
+    nats: Tensor
+    rows: Tensor
+    weight: Tensor
+    bias: Tensor | None
+
+
+def log_probabilities(rows: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """(R, D), (K, D), (K,) -> (R, K), natural logarithms."""
+    return torch.log_softmax(linear(rows, weight, bias), dim=-1)
+
+
+def nats(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    """-log p of each target: (R, D), (R,), (K, D), (K,) -> (R,); differentiable."""
+    if torch.is_grad_enabled():
+        return torch.nn.functional.cross_entropy(linear(rows, weight, bias), targets, reduction="none")
+    at_once = CUDA_BLOCK if rows.is_cuda else BLOCK
+    blocks = zip(torch.split(rows, at_once), torch.split(targets, at_once), strict=True)
+    return torch.cat([_in_place(linear(block, weight, bias), of)[1] for block, of in blocks])
+
+
+@torch.no_grad()
+def gradients(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None, precision: torch.dtype) -> Gradients:
+    """Summed loss and gradients in one pass, in place of a second copy of the (R, K) logits.
+
+    `precision` is that of the products of float32 matrices; bfloat16 ones accumulate in float32. The gradient of the
+    weight lies in memory as the weight does.
+    """
+    low = precision == torch.bfloat16 and rows.dtype == torch.float32
+    multiplied = weight.bfloat16() if low else weight
+    of_nats, of_rows = rows.new_empty(len(rows), dtype=_wide(rows)), torch.empty_like(rows)
+    of_weight = weight.new_empty(0)
+    of_bias = None if bias is None else torch.zeros_like(bias)
+    at_once = CUDA_BLOCK if rows.is_cuda else BLOCK
+    for at in range(0, len(rows), at_once):
+        here = slice(at, at + at_once)
+        block = rows[here].bfloat16() if low else rows[here]
+        grad, of_nats[here] = _logit_gradient(block, targets[here], multiplied, bias)
+        of_rows[here] = product(grad, multiplied)
+        part = _weight_gradient(grad, block, multiplied).to(weight.dtype)
+        of_weight = of_weight.add_(part) if at else part
+        if of_bias is not None:
+            of_bias += grad.sum(dim=0, dtype=of_bias.dtype)
+    return Gradients(of_nats, of_rows, of_weight, of_bias)
+
+
+def _logit_gradient(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
+    """softmax - onehot(target), (R, K), and the nats (R,)."""
+    found = product(rows, weight.t())
+    if bias is not None:
+        found.add_(bias)
+    grad, of_targets = _in_place(found, targets)
+    return grad.scatter_add_(1, targets[:, None], grad.new_full((len(grad), 1), -1)), of_targets
+
+
+def _weight_gradient(grad: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
+    """g^T h (K, D), computed in the layout of the weight."""
+    if weight.stride(0) == 1:
+        return product(rows.t(), grad).t()
+    return product(grad.t(), rows)
+
+
+def _in_place(found: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """The softmax (R, K), in place of the logits, and -log p of the targets (R,).
+
+    log(sum(exp)) follows from the largest probability, which never underflows, without another pass of exponentials.
+    """
+    wide = _wide(found)
+    highest = found.amax(dim=-1)
+    of_target = found.gather(1, targets[:, None]).squeeze(1).to(wide)
+    probabilities = torch.softmax(found, dim=-1, out=found)
+    log_sum = highest.to(wide) - probabilities.amax(dim=-1).to(wide).log()
+    return probabilities, log_sum - of_target
+
+
+def _wide(values: Tensor) -> torch.dtype:
+    return torch.promote_types(values.dtype, torch.float32)
