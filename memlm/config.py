@@ -7,6 +7,7 @@ import dataclasses
 import math
 import re
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import ClassVar, Self
 
 from memlm.config_data import DataConfig
@@ -19,7 +20,55 @@ LAYERS_END, SIZES_END = 2**10, 2**20  # where a number of layers or a size can o
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class MemN2NConfig(ModelSettings):
+class NeuralSettings(ModelSettings):
+    """Base of the settings of a model with hidden states, and an output layer over them."""
+
+    units: int
+    softmax: str = setting(
+        "full",
+        "output layer; adaptive: faster the larger the vocabulary is (Grave et al. 2017)",
+        choices=("full", "adaptive"),
+    )
+    cutoffs: str = setting(
+        "",
+        "words of the adaptive softmax before each cluster of rarer ones, as 2000,10000; empty: chosen from their "
+        "counts in the training split and the speed of this machine",
+    )
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.cutoffs:
+            return
+        if self.softmax != "adaptive":
+            raise MemlmError(f"cutoffs is {self.cutoffs!r}; only with softmax adaptive has it a meaning")
+        if not re.fullmatch(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*", self.cutoffs) or any(
+            before >= after for before, after in pairwise(self.cut_at)
+        ):
+            raise MemlmError(f"cutoffs is {self.cutoffs!r}; it must be rising numbers above 0, as 2000,10000")
+
+    @property
+    def cut_at(self) -> tuple[int, ...]:
+        """The first id of each cluster."""
+        return tuple(map(int, self.cutoffs.split(","))) if self.cutoffs else ()
+
+    @property
+    def ties_output(self) -> bool:
+        """Whether the output layer is an embedding too."""
+        return False
+
+    @property
+    def label(self) -> str:
+        """Short name for tables and folders."""
+        return self.body_label if self.softmax == "full" else f"{self.body_label}-{self.softmax}"
+
+    @property
+    def body_label(self) -> str:
+        """The label, of a model with a full softmax."""
+        return self.name
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MemN2NConfig(NeuralSettings):
     """The end-to-end memory network of Sukhbaatar et al. 2015, section 5."""
 
     name: ClassVar[str] = "memn2n"
@@ -56,13 +105,18 @@ class MemN2NConfig(ModelSettings):
         return dataclasses.replace(self, linear_units=linear)
 
     @property
-    def label(self) -> str:
+    def ties_output(self) -> bool:
+        """Whether the output layer is an embedding too."""
+        return self.tying == "adjacent"
+
+    @property
+    def body_label(self) -> str:
         """Short name for tables and folders: memn2n-6x100 is 6 hops over 100 words."""
         return f"{self.name}-{self.hops}x{self.memory_size}"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class LSTMConfig(ModelSettings):
+class LSTMConfig(NeuralSettings):
     """A recurrent baseline: word embedding, LSTM layers with carried state, softmax (Zaremba et al. 2014)."""
 
     name: ClassVar[str] = "lstm"
@@ -73,7 +127,7 @@ class LSTMConfig(ModelSettings):
     init_range: float = setting(0.1, "initial weights are uniform in +- this", above=0)
 
     @property
-    def label(self) -> str:
+    def body_label(self) -> str:
         """Short name for tables and folders: lstm-2x650 is 2 layers of 650 units."""
         return f"{self.name}-{self.layers}x{self.units}"
 

@@ -34,7 +34,7 @@ LAYERS = [
     ],
     ["streams"],
     ["scoring", "generate"],
-    ["training"],
+    ["training", "cutoffs"],
     ["train", "qa"],
     ["trained"],
     ["wearing"],

@@ -18,6 +18,7 @@ from memlm.data.chunks import Batch, gather
 from memlm.data.corpus import Tokens
 from memlm.evaluate import token_nats
 from memlm.models import MemN2N, build
+from memlm.models.head import SoftmaxHead
 from memlm.models.products import product
 from memlm.train import plan_epoch
 from memlm.training import Training
@@ -64,13 +65,15 @@ def per_window_step(
     """A training step of the per-window formulation, with PyTorch's own loss, clip and optimizer."""
     built = build(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
     assert isinstance(built, MemN2N)
+    assert isinstance(built.head, SoftmaxHead)
+    output = built.head.weight
     optimizer = torch.optim.SGD(built.parameters(), lr=train.lr)
     batches = _windows(tokens, model.memory_size, train.batch_size, device)
 
     def step() -> None:
         inputs, targets = next(batches)
         optimizer.zero_grad()
-        logits = per_window.hidden_states(built, inputs).flatten(0, 1) @ built.head.weight.t()
+        logits = per_window.hidden_states(built, inputs).flatten(0, 1) @ output.t()
         cross_entropy(logits, targets, reduction="sum").backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(built.parameters(), train.clip)
         optimizer.step()
@@ -84,12 +87,14 @@ def per_window_evaluation(
     """Scoring of `targets` targets by the per-window formulation."""
     built = build(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
     assert isinstance(built, MemN2N)
+    assert isinstance(built.head, SoftmaxHead)
+    output = built.head.weight
     batches = _windows(tokens, model.memory_size, targets, device)
 
     @torch.no_grad()
     def score() -> None:
         inputs, wanted = next(batches)
-        logits = per_window.hidden_states(built, inputs).flatten(0, 1) @ built.head.weight.t()
+        logits = per_window.hidden_states(built, inputs).flatten(0, 1) @ output.t()
         cross_entropy(logits, wanted, reduction="none")
 
     return score

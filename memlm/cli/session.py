@@ -10,7 +10,7 @@ from typing import Any
 import click
 import torch
 
-from memlm import checkpoint, evaluations, report, train
+from memlm import checkpoint, cutoffs, evaluations, report, train
 from memlm.cli.bars import BarDisplay
 from memlm.config import Config
 from memlm.curves import write_result
@@ -63,6 +63,8 @@ class Session:
     def _introduce(self, display: "Display") -> None:
         model, label = self.training.model, self.config.model.label
         where = f"{self.training.device}, output layer in {_name(self.training.head.precision)}"
+        if cuts := getattr(self.config.model, "cutoffs", ""):
+            where += f", cut at {cuts}"
         display.say(f"{label} on {self.data.name}: {model.parameter_count:,} parameters; {where}; run {self.run.path}")
         say_floor(display, self.data)
         if self.training.progress.step:
@@ -134,6 +136,7 @@ def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[
     config = dataset.settled(config)
     data = dataset.load(config.dataset, config.data)
     train.check_fits(config, data.splits["train"].tokens)
+    config = cutoffs.settled(config, data.splits["train"].tokens, len(data.vocabulary), device)
     training = _training(config, data, device)
     with created_run(config, data, run_dir, overwrite=overwrite, **_chosen(training)) as run:
         yield Session(run=run, config=config, data=data, training=training)

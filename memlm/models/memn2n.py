@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from memlm.config import MemN2NConfig
 from memlm.models.base import LanguageModel, State
 from memlm.models.embedding import embed
-from memlm.models.head import SoftmaxHead, output_weight
+from memlm.models.head import TrainableHead
 from memlm.models.memory import Hops, SlidingWindows, windows_filled
+from memlm.models.output import output_layer
 
 
 class MemN2N(LanguageModel):
@@ -25,7 +26,7 @@ class MemN2N(LanguageModel):
     first state is a constant. A slot before the start of the text is empty and can't be attended to.
     """
 
-    head: SoftmaxHead
+    head: TrainableHead
     carries_state = False
     attends = True
 
@@ -39,8 +40,7 @@ class MemN2N(LanguageModel):
         self.embeddings = nn.ParameterList(torch.empty(V, D) for _ in range(tables))
         self.times = nn.ParameterList(torch.empty(N, D) for _ in range(tables if config.temporal_encoding else 0))
         self.transition = nn.Parameter(torch.empty(D, D)) if self.layerwise else None
-        output = output_weight(V, D) if self.layerwise else self.embeddings[-1]
-        self.head = SoftmaxHead(output, bias=False)
+        self.head = output_layer(config, V, bias=False, tied=None if self.layerwise else self.embeddings[-1])
 
     def draw(self, values: Tensor, generator: torch.Generator) -> None:
         """Every weight ~ N(0, init_std^2) [C]."""

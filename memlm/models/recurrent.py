@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from memlm.config import LSTMConfig
 from memlm.models.base import LanguageModel, State
 from memlm.models.embedding import embed
-from memlm.models.head import SoftmaxHead, output_weight
+from memlm.models.head import TrainableHead
+from memlm.models.output import output_layer
 
 
 class LSTM(LanguageModel):
@@ -19,7 +20,7 @@ class LSTM(LanguageModel):
     softmax. The state is carried from step to step; before the start of the text the input is `<eos>`.
     """
 
-    head: SoftmaxHead
+    head: TrainableHead
     carries_state = True
     context_size = 1
 
@@ -32,7 +33,7 @@ class LSTM(LanguageModel):
         self.embedding = nn.Parameter(torch.empty(V, D))
         self.lstm = nn.LSTM(D, D, config.layers, dropout=between)
         self.dropout = nn.Dropout(config.dropout)
-        self.head = SoftmaxHead(output_weight(V, D), bias=True)
+        self.head = output_layer(config, V, bias=True)
 
     def draw(self, values: Tensor, generator: torch.Generator) -> None:
         """Every weight uniform in +- init_range."""
