@@ -9,8 +9,8 @@ import pytest
 from click.testing import Result
 
 from memlm import bench
-from memlm.bench import babi, measure
-from memlm.config import MemN2NConfig, TrainConfig
+from memlm.bench import adaptive, babi, measure
+from memlm.config import LSTMConfig, MemN2NConfig, TrainConfig
 
 
 @pytest.fixture
@@ -26,6 +26,10 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, value in settings.items():
         monkeypatch.setattr(bench, name, value)
+    monkeypatch.setattr(adaptive, "VOCABULARY", 60)
+    monkeypatch.setattr(adaptive, "TOKENS", 4000)
+    shrunk = {"lstm": LSTMConfig(units=6), "memn2n": MemN2NConfig(hops=1, memory_size=3, units=6)}
+    monkeypatch.setattr(adaptive, "MODELS", shrunk)
     monkeypatch.setattr(bench, "_peak_rss_mb", lambda: 100.0)
     monkeypatch.setattr(measure, "BURST", 1e-4)
 
@@ -44,6 +48,10 @@ def test_figures_as_table_json_and_picture(memlm: Callable[..., Result], tmp_pat
     assert result["train_best"] == pytest.approx(
         ms["per_window_train"] / 16 / min(ms["train_bfloat16_16"] / 16, ms["train_bfloat16_32"] / 32)
     )
+    assert result["adaptive_softmax_speedup"] == pytest.approx(ms["lstm_full"] / ms["lstm_adaptive"])
+    facts = result["adaptive_softmax"]["memn2n"]
+    assert result["adaptive_softmax_speedup_memn2n"] == pytest.approx(facts["adaptive"] / facts["full"])
+    assert 0 < int(facts["cutoffs"].split(",")[0]) < 60
     assert result["eval_float32"] == pytest.approx(ms["per_window_eval"] / 16 * 64 / ms["eval_float32"])
 
 

@@ -32,6 +32,10 @@ MODELS: dict[str, ModelConfig] = {
     "layerwise": MemN2NConfig(hops=2, memory_size=7, units=6, init_std=0.5),
     "adjacent": MemN2NConfig(hops=3, memory_size=5, units=6, init_std=0.5, tying="adjacent"),
     "lstm": LSTMConfig(layers=2, units=6, init_range=0.6, dropout=0.3),
+    "adaptive": LSTMConfig(units=6, init_range=0.6, softmax="adaptive", cutoffs="4,9"),
+    "adjacent-adaptive": MemN2NConfig(
+        hops=2, memory_size=5, units=6, init_std=0.5, tying="adjacent", softmax="adaptive", cutoffs="4,9"
+    ),
 }
 
 

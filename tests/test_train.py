@@ -34,6 +34,9 @@ RECURRENT = Config(
         sampling="streams", batch_size=32, chunk_length=8, epochs=3, lr=0.1, device="cpu", precision="float32"
     ),
 )
+ADAPTIVE = dataclasses.replace(MEMORY, model=MEMORY.model.replace({"softmax": "adaptive", "cutoffs": "3,8"}))
+TIED_ADAPTIVE = dataclasses.replace(ADAPTIVE, model=ADAPTIVE.model.replace({"tying": "adjacent"}))
+KINDS = ["memn2n", "lstm", "adaptive", "tied-adaptive"]
 
 
 class Silent:
@@ -103,7 +106,7 @@ def data(corpus: Path) -> TextDataset:
     return dataset.load(str(corpus))
 
 
-@pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
+@pytest.mark.parametrize("config", [MEMORY, RECURRENT, ADAPTIVE, TIED_ADAPTIVE], ids=KINDS)
 @pytest.mark.parametrize("stop_after", [0, 1, 19, 25])
 def test_a_stopped_run_goes_on_exactly_where_it_was(
     config: Config, stop_after: int, data: TextDataset, tmp_path: Path
