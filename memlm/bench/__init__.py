@@ -58,7 +58,7 @@ def run(*, rounds: int, device: str = "auto", tick: Callable[[], None] = lambda:
         **_ratios(seconds),
         **adaptive.speedups(large),
         "peak_rss_mb": _peak_rss_mb(),
-        "microseconds_a_target": _a_target(seconds),
+        "microseconds_a_target": _a_target(seconds) | adaptive.a_target(large),
         "adaptive_softmax": adaptive.facts(large, cutoffs),
         "milliseconds": {name: 1e3 * value for name, value in (seconds | large).items()},
         "scaling": {

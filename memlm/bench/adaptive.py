@@ -52,6 +52,16 @@ def speedups(seconds: Mapping[str, float]) -> dict[str, float]:
     }
 
 
+def a_target(seconds: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Microseconds a target."""
+    bars = {
+        f"{kind}, {model.name}": 1e6 * seconds[f"{name}_{kind}"] / TRAIN[name].batch_size
+        for name, model in MODELS.items()
+        for kind in ("full", "adaptive")
+    }
+    return {"training, 44,000 words": bars}
+
+
 def facts(seconds: Mapping[str, float], chosen: Mapping[str, str]) -> dict[str, Any]:
     """What the speedups rest on, by model: the cut-offs, and tokens a second with either softmax."""
     return {

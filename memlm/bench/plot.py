@@ -17,14 +17,17 @@ def draw(result: dict[str, Any], path: Path) -> None:
     """Draw the time a target, by formulation and batch size, and how a step's time grows with each size."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 6.5), layout="constrained")
-    axes = figure.subplots(2, 3).flatten()
-    for ax, (task, bars) in zip(axes, result["microseconds_a_target"].items(), strict=False):
-        _bars(ax, f"{task}, µs a target", bars)
-    for ax, (scale, points) in zip(axes[2:], result["scaling"].items(), strict=True):
+    figure = Figure(figsize=(14, 6.5), layout="constrained")
+    axes = list(figure.subplots(2, 4).flatten())
+    for task, bars in result["microseconds_a_target"].items():
+        _bars(axes.pop(0), f"{task}, µs a target", bars)
+    for scale, points in result["scaling"].items():
+        ax = axes.pop(0)
         ax.plot([p["value"] for p in points], [p["milliseconds"] for p in points], marker="o", color="#3b6ea8")
         ax.set(title=f"ms a step by {TITLES[scale]}", xlabel=TITLES[scale], ylim=(0, None))
         ax.grid(alpha=0.3)
+    for ax in axes:
+        ax.remove()
     environment = result["environment"]
     figure.suptitle(
         f"memlm bench: {environment['cpu']}, {environment['threads']} threads, torch {environment['torch']}"
@@ -34,7 +37,7 @@ def draw(result: dict[str, Any], path: Path) -> None:
 
 def _bars(ax: Any, title: str, microseconds: dict[str, float]) -> None:
     names = list(microseconds)[::-1]
-    colors = ["#b0b0b0" if name.startswith(("per window", "floor")) else "#3b6ea8" for name in names]
+    colors = ["#b0b0b0" if name.startswith(("per window", "floor", "full")) else "#3b6ea8" for name in names]
     ax.bar_label(ax.barh(names, [microseconds[name] for name in names], color=colors), fmt="%.0f", padding=3)
     ax.set(title=title)
     ax.margins(x=0.15)

@@ -49,7 +49,7 @@ def gradients(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None
     of_nats, of_rows = rows.new_empty(len(rows), dtype=_wide(rows)), torch.empty_like(rows)
     of_weight = weight.new_empty(0)
     of_bias = None if bias is None else torch.zeros_like(bias)
-    at_once = CUDA_BLOCK if rows.is_cuda else BLOCK
+    at_once = _rows_at_once(rows)
     for at in range(0, len(rows), at_once):
         here = slice(at, at + at_once)
         block = rows[here].bfloat16() if low else rows[here]
@@ -60,6 +60,16 @@ def gradients(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None
         if of_bias is not None:
             of_bias += grad.sum(dim=0, dtype=of_bias.dtype)
     return Gradients(of_nats, of_rows, of_weight, of_bias)
+
+
+def _rows_at_once(rows: Tensor) -> int:
+    """Rows of blocks that are alike; on a CPU their logits take no more memory than the gradient of the weight.
+
+    That is added up block by block, which costs more than the cache saves where there are many units.
+    """
+    most = CUDA_BLOCK if rows.is_cuda else max(BLOCK, rows.shape[1])
+    blocks = -(-len(rows) // most)
+    return -(-len(rows) // blocks)
 
 
 def _logit_gradient(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
