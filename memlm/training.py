@@ -38,7 +38,8 @@ class Training:
         self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)
         self.progress = Progress(annealing=Annealing.from_config(config))
         self.carried: State = None
-        self._update: Update = CapturedUpdate(self._updated) if device.type == "cuda" else self._updated
+        captured = device.type == "cuda" and not self.head.asks_device
+        self._update: Update = CapturedUpdate(self._updated) if captured else self._updated
         # Nats, norms of gradients, clipped norms, clips, and steps up to which nats and norms were finite: over the
         # epoch so far, on the device, for reading them costs CUDA a stop.
         self._sums = torch.zeros(5, dtype=torch.float64, device=device)

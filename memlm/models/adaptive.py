@@ -47,6 +47,8 @@ class AdaptiveHead(TrainableHead):
     Words are in the order of their ids, which fall in frequency. `cutoffs` are the first ids of clusters 1 to J.
     """
 
+    asks_device = True
+
     def __init__(self, vocabulary_size: int, cutoffs: Sequence[int]) -> None:
         super().__init__()
         if cutoffs[-1] >= vocabulary_size:
@@ -110,7 +112,8 @@ class AdaptiveHead(TrainableHead):
     def _route(self, targets: Tensor) -> tuple[Tensor, Iterator[Routed]]:
         """The targets' classes in part 0 (R,), and the clusters that have targets.
 
-        How many targets each has decides the shapes of the products: on CUDA the host must wait once to know it.
+        How many targets each has decides the shapes of the products: on CUDA the host must wait once to know it, and
+        a step can't be captured as a graph.
         """
         of_cluster = torch.zeros_like(targets)
         for cutoff in self.cutoffs:

@@ -32,6 +32,7 @@ class TrainableHead(Head):
     """A head over hidden states (R, D) that has gradients."""
 
     precision = torch.float32  # of the products in `backward`; bfloat16 ones accumulate in float32
+    asks_device = False  # whether `backward` waits for the device to know its shapes: no CUDA graph can hold that
 
     @abstractmethod
     def backward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
