@@ -68,11 +68,12 @@ def plain_options(kind: type[Settings]) -> Callable[[Command], Command]:
 
     def add(command: Command) -> Command:
         for field in reversed(dataclasses.fields(kind)):
-            flag = "--" + field.name.replace("_", "-")
+            flag, choices = "--" + field.name.replace("_", "-"), field.metadata["choices"]
             command = click.option(
                 f"{flag}/--no-{flag[2:]}" if isinstance(field.default, bool) else flag,
                 default=field.default,
                 show_default=True,
+                type=click.Choice(choices) if choices else field_types(kind, field.name)[0],
                 help=field.metadata["help"],
             )(command)
         return command

@@ -66,6 +66,8 @@ class Session:
         if cuts := getattr(self.config.model, "cutoffs", ""):
             where += f", cut at {cuts}"
         display.say(f"{label} on {self.data.name}: {model.parameter_count:,} parameters; {where}; run {self.run.path}")
+        if self.config.data.split:
+            display.say(dataset.split_rule(self.config.dataset, self.config.data))
         say_floor(display, self.data)
         if self.training.progress.step:
             display.say(f"going on after step {self.training.progress.step}")

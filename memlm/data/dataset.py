@@ -13,7 +13,7 @@ from memlm.data.catalog import CATALOG, lookup
 from memlm.data.corpus import EncodedText, TextFile, sha256_of
 from memlm.data.encoded import load_encoded
 from memlm.data.entries import SPLITS
-from memlm.data.splitting import split_file
+from memlm.data.splitting import is_one_line, split_file
 from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 
@@ -50,7 +50,7 @@ def load(
     Without a `vocabulary`, one is made from the training split alone as `data` says. Tokens are read-only, mapped from
     the data folder; making them is the work of the first time.
     """
-    data = _settled(name, data or DataConfig())
+    data = settled_data(name, data or DataConfig())
     files = split_files(name, data.split)
     for split in splits:
         if split not in files:
@@ -80,10 +80,12 @@ def one_text(path: Path, vocabulary: Vocabulary) -> TextDataset:
 def settled(config: Config) -> Config:
     """The settings as they are recorded in a run: with the dataset's full name, and what it decides."""
     name, config = config.dataset, config.resolved()
-    return dataclasses.replace(config, dataset=full_name(name), data=_settled(name, config.data))
+    return dataclasses.replace(config, dataset=full_name(name), data=settled_data(name, config.data))
 
 
-def _settled(name: str, data: DataConfig) -> DataConfig:
+def settled_data(name: str, data: DataConfig) -> DataConfig:
+    """The settings of a text with what its dataset decides."""
+    data = data.resolved()
     changes: dict[str, object] = {}
     if data.min_count is None and data.tokenizer == "words":
         own = CATALOG[name].min_count if name in CATALOG and data.level == "word" else 1
@@ -105,6 +107,16 @@ def split_files(name: str, shares: str | None = None) -> dict[str, TextFile]:
     if shares is not None:
         raise MemlmError(f"split is {shares}, which is for a dataset that is one file: {name} has splits of its own")
     return fetch.split_files(name) if name in CATALOG else _of_folder(path)
+
+
+def split_rule(name: str, data: DataConfig) -> str:
+    """How the splits are made, in a few words."""
+    if name in CATALOG:
+        return CATALOG[name].split_rule
+    if not _is(name, Path.is_file):
+        return "train, valid and test.txt"
+    how = "at the ends of words, since it is one line" if is_one_line(Path(name)) else "at the ends of lines"
+    return f"one file, split {data.split or DEFAULT_SHARES} {how}"
 
 
 def _of_folder(folder: Path) -> dict[str, TextFile]:

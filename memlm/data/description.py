@@ -1,0 +1,110 @@
+"""What there is in the splits of a text, and how far the counts of its words alone predict it."""
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from memlm.config_data import DataConfig
+from memlm.data import dataset
+from memlm.data.corpus import BLOCK, Tokens
+from memlm.data.counts import word_counts
+from memlm.data.shared_lines import SharedLines, shared_lines
+from memlm.data.vocab import EOS
+
+UNIGRAM = "by the counts of training, each token's one more than it is, so that none is impossible"
+MUCH = 0.01  # of the lines shared with training: more of them is worth a warning
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitFacts:
+    """Counts of a split. Words and types are those of the text, an `<eos>` a line among them; tokens those that it is
+    scored by, and `oov` of them what the vocabulary does not hold.
+    """
+
+    split: str
+    lines: int
+    words: int
+    types: int
+    tokens: int
+    oov: int
+    oov_share: float
+    unigram_perplexity: float  # a token's: UNIGRAM
+    compared_lines: int | None  # distinct ones, and long enough: memlm.data.shared_lines
+    shared_lines: int | None  # with training
+    floor_perplexity: float | None  # of a text whose entropy is known
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description:
+    """A text under its settings."""
+
+    data: DataConfig
+    vocabulary: int  # tokens that it holds
+    splits: list[SplitFacts]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "data": asdict(self.data),
+            "vocabulary": self.vocabulary,
+            "splits": {facts.split: asdict(facts) for facts in self.splits},
+            "unigram": UNIGRAM,
+        }
+
+    def warnings(self) -> list[str]:
+        """A line for each split that has much in common with training."""
+        said = []
+        for facts in self.splits:
+            compared, shared = facts.compared_lines or 0, facts.shared_lines or 0
+            if shared and shared >= MUCH * compared:
+                said.append(
+                    f"train has {shared:,} of the {compared:,} different lines of {facts.split} that can be compared, "
+                    f"{shared / compared:.1%}: a figure of {facts.split} is in part one of what was learnt by heart"
+                )
+        return said
+
+
+def describe(name: str, data: DataConfig) -> Description:
+    """The counts of a dataset's splits: one of the catalogue, a folder or a file. Raises MemlmError as `load` does."""
+    data = dataset.settled_data(name, data)
+    files = dataset.split_files(name, data.split)
+    loaded = dataset.load(name, data)
+    size = len(loaded.vocabulary)
+    counts = {split: _token_counts(text.tokens, size) for split, text in loaded.splits.items()}
+    nats = np.log(counts["train"].sum() + size) - np.log(counts["train"] + 1)
+    shared: dict[str, SharedLines] = dict(
+        zip(("valid", "test"), shared_lines(files["train"], [files["valid"], files["test"]]), strict=True)
+    )
+    rows = []
+    for split, text in loaded.splits.items():
+        words = word_counts(files[split])
+        tokens, floor, lines = len(text.tokens), loaded.floor_nats.get(split), shared.get(split)
+        rows.append(
+            SplitFacts(
+                split=split,
+                lines=words[EOS],
+                words=text.words,
+                types=len(words),
+                tokens=tokens,
+                oov=text.oov,
+                oov_share=text.oov / tokens,
+                unigram_perplexity=math.exp(float(counts[split] @ nats) / tokens),
+                compared_lines=lines.compared if lines else None,
+                shared_lines=lines.shared if lines else None,
+                floor_perplexity=None if floor is None else math.exp(floor / tokens),
+            )
+        )
+    return Description(data=data, vocabulary=size, splits=rows)
+
+
+def _token_counts(tokens: Tokens, size: int) -> Counts:
+    """How often each id stands in a text (V,), block by block, since a text may not fit into memory."""
+    counts = np.zeros(size, np.int64)
+    for at in range(0, len(tokens), BLOCK):
+        counts += np.bincount(tokens[at : at + BLOCK], minlength=size)
+    return counts
