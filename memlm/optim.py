@@ -62,6 +62,56 @@ class ClippedSGD:
             parameter.add_(value, alpha=-self.lr * scale)
 
 
+class StackedClippedSGD:
+    """`ClippedSGD` of R restarts, each clipped by the norm of its own whole gradient. Parameters are (R, ...)."""
+
+    def __init__(self, parameters: Iterable[nn.Parameter], *, clip: float) -> None:
+        self.parameters = list(parameters)
+        self.clip = clip
+
+    @torch.no_grad()
+    def norms(self) -> Tensor:
+        """The norm (R,) of each restart's gradient, before the clip."""
+        gradients = [_coalesced(p.grad) for p in self.parameters if p.grad is not None]
+        norms: Tensor = torch.linalg.vector_norm(torch.stack([_norms(grad) for grad in gradients]), dim=0)
+        return norms
+
+    @torch.no_grad()
+    def step(self, norms: Tensor, rates: Tensor) -> None:
+        """Update the parameters with rates (R,), and forget their gradients, whose norms these are.
+
+        A restart whose rate is 0 stays as it is, whatever its gradient.
+        """
+        scales = torch.where(rates > 0, (self.clip / norms).clamp(max=1) * rates, 0)
+        for parameter in self.parameters:
+            if parameter.grad is not None:
+                self._update(parameter, _coalesced(parameter.grad), scales)
+            parameter.grad = None
+
+    def _update(self, parameter: nn.Parameter, grad: Tensor, scales: Tensor) -> None:
+        if grad.is_sparse:
+            restart, row = grad.indices()
+            factors = scales[restart, None].to(grad.dtype)
+            values = torch.where(factors > 0, grad.values() * factors, 0)
+            parameter.flatten(0, 1).index_add_(0, restart * parameter.shape[1] + row, values, alpha=-1)
+        elif grad.is_cuda:
+            factors = scales.view(-1, *[1] * (grad.dim() - 1)).to(grad.dtype)
+            parameter.addcmul_(torch.where(factors > 0, grad, 0), factors, value=-1)
+        else:
+            for part, of_part, scale in zip(parameter, grad, scales.tolist(), strict=True):
+                if scale:
+                    part.add_(of_part, alpha=-scale)
+
+
+def _norms(grad: Tensor) -> Tensor:
+    """The norm (R,) of each restart's part of the gradient of a parameter (R, ...)."""
+    if grad.is_sparse:
+        squares = grad.values().square().sum(dim=1)
+        return squares.new_zeros(grad.shape[0]).index_add_(0, grad.indices()[0], squares).sqrt_()
+    norms: Tensor = torch.linalg.vector_norm(grad, dim=tuple(range(1, grad.dim())))
+    return norms
+
+
 def _coalesced(grad: Tensor) -> Tensor:
     return grad.coalesce() if grad.is_sparse else grad
 

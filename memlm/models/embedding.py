@@ -1,6 +1,6 @@
 """Word embeddings whose gradients touch only the rows of the words that a step saw.
 
-U different words among the ids.
+R restarts, V words, D units, U different words among the ids.
 """
 
 from collections.abc import Sequence
@@ -18,11 +18,13 @@ if not _CHECKS.is_enabled():
 def embed(ids: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
     """The rows of the ids (...) in each table (V, D): (..., D) each; on a CPU the tables' gradients are sparse.
 
+    In tables (R, V, D) word v of restart r has the id r V + v.
+
     The tables share the work of finding which words there are. On CUDA that would stop the device to ask it, and
     dense gradients cost little.
     """
     if not torch.is_grad_enabled():
-        return [nn.functional.embedding(ids, table) for table in tables]
+        return [_look_up(ids, table) for table in tables]
     return list(_Embed.apply(ids, *tables))  # type: ignore[no-untyped-call]
 
 
@@ -31,25 +33,29 @@ class _Embed(torch.autograd.Function):
     def forward(ctx: Any, ids: Tensor, *tables: Tensor) -> tuple[Tensor, ...]:
         ctx.save_for_backward(ids)
         ctx.sizes = [table.shape for table in tables]
-        return tuple(nn.functional.embedding(ids, table) for table in tables)
+        return tuple(_look_up(ids, table) for table in tables)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (ids,) = ctx.saved_tensors
         if ids.is_cuda:
-            return None, *_dense(ids, grads, rows=ctx.sizes[0][0])
+            return None, *_dense(ids, grads, size=ctx.sizes[0])
         words, place = ids.flatten().unique(return_inverse=True)  # (U,), and where each id is among them
+        indices = torch.stack(torch.unravel_index(words, ctx.sizes[0][:-1]))
         of_tables: list[Tensor | None] = [None]
         for grad, size in zip(grads, ctx.sizes, strict=True):
-            values = grad.new_zeros(len(words), size[1]).index_add_(0, place, grad.reshape(-1, size[1]))
-            of_tables.append(
-                torch.sparse_coo_tensor(words[None], values, size, check_invariants=False, is_coalesced=True)
-            )
+            values = grad.new_zeros(len(words), size[-1]).index_add_(0, place, grad.reshape(-1, size[-1]))
+            of_tables.append(torch.sparse_coo_tensor(indices, values, size, check_invariants=False, is_coalesced=True))
         return tuple(of_tables)
 
 
-def _dense(ids: Tensor, grads: Sequence[Tensor], *, rows: int) -> tuple[Tensor, ...]:
-    """Gradients (V, D) of tables of as many rows: one sort of the ids serves all, and fixes the order of the sums."""
+def _look_up(ids: Tensor, table: Tensor) -> Tensor:
+    return nn.functional.embedding(ids, table.flatten(0, -2))
+
+
+def _dense(ids: Tensor, grads: Sequence[Tensor], *, size: torch.Size) -> tuple[Tensor, ...]:
+    """Gradients (V, D) of tables of this size: one sort of the ids serves all, and fixes the order of the sums."""
+    rows, widths = size[:-1].numel(), [grad.shape[-1] for grad in grads]
     together = torch.ops.aten.embedding_dense_backward(torch.cat(list(grads), dim=-1), ids, rows, -1, False)
-    return tuple(part.contiguous() for part in together.split([grad.shape[-1] for grad in grads], dim=-1))
+    return tuple(part.contiguous().view(size) for part in together.split(widths, dim=-1))

@@ -54,13 +54,17 @@ class MemN2N(LanguageModel):
         """Weights (K, B, L, N) of the slots, oldest first, for the targets of inputs (B, M)."""
         return torch.stack(self._hop(inputs)[1])
 
+    def embedded(self, inputs: Tensor) -> list[Tensor]:
+        """The words of inputs (B, M) in each table: (B, M, D)."""
+        return embed(inputs, list(self.embeddings))
+
     def _hop(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         config, (B, M) = self.config, inputs.shape
         filled = None
         if inputs.is_cuda or int(inputs.min()) < 0:  # asking CUDA would stop it: mask without asking
             filled = windows_filled(inputs >= 0, config.memory_size)
             inputs = inputs.clamp_min(0)
-        words = embed(inputs, list(self.embeddings))
+        words = self.embedded(inputs)
         times = list(self.times) or [None] * len(words)
         memories = [SlidingWindows(word, time, config.memory_size) for word, time in zip(words, times, strict=True)]
         pairs = [(0, 1)] * config.hops if self.layerwise else list(pairwise(range(config.hops + 1)))

@@ -4,7 +4,8 @@ A memory answers two questions: `match(u)`, a score for each slot, and `read(p)`
 vectors. Hops, the transition between them, linear start and the non-linearity are written once, over any memory.
 
 B rows, L targets in a row, N memory slots, M = L+N-1 words that the windows of a row cover, K hops, D units.
-In question answering a row is a training restart with weights of its own, and its targets are the questions.
+Rows may be those of R restarts, B / R of each in turn: then weights are (R, ...), and each restart has its own. In
+question answering a row is a restart, and its targets are the questions.
 Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, sections 2, 4 and 5.
 """
 
@@ -40,8 +41,8 @@ class Memory(Protocol):
 class Hops(NamedTuple):
     """How a state is taken through a memory.
 
-    u <- H u + o with the transition H, (D, D) or one a row (B, D, D), or u + o without one; then a ReLU on the units
-    from `linear` on. `pairs` names the memory that is matched and the one that is read in each hop. Slots that are not
+    u <- H u + o with the transition H, (D, D) or (R, D, D), or u + o without one; then a ReLU on the units from
+    `linear` on. `pairs` names the memory that is matched and the one that is read in each hop. Slots that are not
     `filled` (B, L, N) have no weight. With a `null` slot, one more that holds zeros takes its share of the softmax: a
     hop can look at nothing. Rows that are `straight` (B, 1, 1) go without the softmax (linear start).
     """
@@ -100,7 +101,7 @@ class _HopStack(torch.autograd.Function):
         states, weights, arranged = [u], [], []
         for matched, read in hops.pairs:
             p = attend(hops.memories[matched].match(u), hops.filled, null=hops.null, straight=hops.straight)
-            z = u.clone() if hops.transition is None else u @ hops.transition.mT
+            z = u.clone() if hops.transition is None else _times(u, hops.transition.mT)
             band = hops.memories[read].arrange(p)
             hops.memories[read].read(z, p, band)
             z[..., hops.linear :].relu_()
@@ -128,7 +129,7 @@ class _HopStack(torch.autograd.Function):
             grad_p = read.match(grad_z)
             grad_scores = _attend_backward(grad_p, weights[k], hops.filled, hops.straight)
             band = matched.arrange(grad_scores)
-            grad = grad_z.clone() if hops.transition is None else grad_z @ hops.transition
+            grad = grad_z.clone() if hops.transition is None else _times(grad_z, hops.transition)
             matched.read(grad, grad_scores, band)
             used[hops.pairs[k][0]].append((grad_scores, band, states[k]))
             used[hops.pairs[k][1]].append((weights[k], arranged[k], grad_z))
@@ -142,10 +143,8 @@ class _HopStack(torch.autograd.Function):
 
 
 def _transition_gradient(transition: Tensor, grads: Sequence[Tensor], states: Sequence[Tensor]) -> Tensor:
-    """The sum of grad u^T over the hops and, where the rows share the transition, over them."""
-    if transition.dim() == 2:
-        return _rows(grads).t() @ _rows(states)
-    return torch.cat(list(grads), dim=1).mT @ torch.cat(list(states), dim=1)
+    """The sum of grad u^T over the hops and the rows that share a transition."""
+    return _rows(_joined(grads), transition).mT @ _rows(_joined(states), transition)
 
 
 def _own(grad: Tensor) -> Tensor:
@@ -153,17 +152,27 @@ def _own(grad: Tensor) -> Tensor:
     return grad.clone(memory_format=torch.contiguous_format)
 
 
-def _rows(parts: Sequence[Tensor]) -> Tensor:
-    """(B, L, X), ... -> (rows, X)."""
-    return torch.cat(list(parts), dim=1).flatten(0, 1)
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """(B, L, X), ... -> (B, K L, X)."""
+    return torch.cat(list(parts), dim=1)
+
+
+def _rows(values: Tensor, weights: Tensor) -> Tensor:
+    """(B, L, X) as the rows that the weights multiply: (B L, X) for (X, Y), or (R, B L / R, X) for (R, X, Y)."""
+    return values.reshape(*weights.shape[:-2], -1, values.shape[-1])
+
+
+def _times(values: Tensor, weights: Tensor) -> Tensor:
+    """The product of (B, L, X) with (X, Y) or (R, X, Y): (B, L, Y)."""
+    return (_rows(values, weights) @ weights).view(*values.shape[:-1], weights.shape[-1])
 
 
 class SlidingWindows:
     """The N words before each of L consecutive targets, as a memory: slot n of target l is word l + n.
 
     The windows overlap, so each of the row's M words is embedded once: `words` is (B, M, D). Slot n also has
-    the temporal encoding `times` (N, D), or none. States are scored against all M words by one product, and a
-    skewed view keeps each target's N (the trick of adaptive-span, https://arxiv.org/abs/1905.07799).
+    the temporal encoding `times` (N, D) or (R, N, D), or none. States are scored against all M words by one product,
+    and a skewed view keeps each target's N (the trick of adaptive-span, https://arxiv.org/abs/1905.07799).
     """
 
     def __init__(self, words: Tensor, times: Tensor | None, slots: int) -> None:
@@ -175,7 +184,7 @@ class SlidingWindows:
     def match(self, u: Tensor) -> Tensor:
         """Scores (B, L, N): u . (word + time)."""
         of_words = _skew(torch.bmm(u, self.words.transpose(1, 2)), self.slots)
-        return of_words.contiguous() if self.times is None else (u @ self.times.t()).add_(of_words)
+        return of_words.contiguous() if self.times is None else _times(u, self.times.mT).add_(of_words)
 
     def arrange(self, p: Tensor) -> Tensor:
         """The weights as a band (B, L, M) over the row's words, zero elsewhere: inverse of `_skew`."""
@@ -186,14 +195,18 @@ class SlidingWindows:
     def read(self, into: Tensor, p: Tensor, arranged: Tensor) -> None:
         """Add to `into` (B, L, D) the sums of p times (word + time)."""
         if self.times is not None:
-            into.view(-1, into.shape[-1]).addmm_(p.flatten(0, 1), self.times)
+            states = _rows(into, self.times)
+            add = states.addmm_ if states.dim() == 2 else states.baddbmm_
+            add(_rows(p, self.times), self.times)
         into.baddbmm_(arranged, self.words)
 
     def gradients(self, ps: Sequence[Tensor], arranged: Sequence[Tensor], us: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """Gradients of the words and of the times."""
-        states = torch.cat(list(us), dim=1)
-        of_words = torch.bmm(torch.cat(list(arranged), dim=1).transpose(1, 2), states)
-        return (of_words,) if self.times is None else (of_words, _rows(ps).t() @ states.flatten(0, 1))
+        states = _joined(us)
+        of_words = torch.bmm(_joined(arranged).transpose(1, 2), states)
+        if self.times is None:
+            return (of_words,)
+        return of_words, _rows(_joined(ps), self.times).mT @ _rows(states, self.times)
 
 
 def windows_filled(filled: Tensor, slots: int) -> Tensor:
@@ -238,4 +251,4 @@ class Stories:
 
     def gradients(self, ps: Sequence[Tensor], arranged: Sequence[Tensor], us: Sequence[Tensor]) -> tuple[Tensor, ...]:
         """The gradient of the table."""
-        return (torch.bmm(torch.cat(list(arranged), dim=1).mT, torch.cat(list(us), dim=1)),)
+        return (torch.bmm(_joined(arranged).mT, _joined(us)),)

@@ -23,8 +23,8 @@ _ONEDNN = _find_onednn()
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """(R, X) @ (X, C) -> (R, C), outside of autograd."""
-    if _ONEDNN is not None and a.dtype == torch.float32 and not a.is_cuda:
+    """(..., R, X) @ (..., X, C) -> (..., R, C), outside of autograd."""
+    if _ONEDNN is not None and a.dtype == torch.float32 and a.dim() == 2 and not a.is_cuda:
         result: Tensor = _ONEDNN(a, b.t(), None, "none", [], "")
         return result
     return a @ b
@@ -34,7 +34,7 @@ def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """h W^T + b: (R, X), (C, X), (C,) -> (R, C); differentiable where gradients are enabled."""
     if torch.is_grad_enabled():
         return torch.nn.functional.linear(rows, weight, bias)
-    found = product(rows, weight.t())
+    found = product(rows, weight.mT)
     return found if bias is None else found.add_(bias)
 
 

@@ -1,6 +1,7 @@
 """softmax(W h + b), its loss and its gradients, over weights that need not be a module's own.
 
-R targets (rows), D units, K classes.
+R targets (rows), D units, K classes. Outside of autograd and without a bias, all may have one dimension more in front,
+of softmaxes that are computed together.
 """
 
 from typing import NamedTuple
@@ -32,9 +33,9 @@ def nats(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> 
     """-log p of each target: (R, D), (R,), (K, D), (K,) -> (R,); differentiable."""
     if torch.is_grad_enabled():
         return torch.nn.functional.cross_entropy(linear(rows, weight, bias), targets, reduction="none")
-    at_once = CUDA_BLOCK if rows.is_cuda else BLOCK
-    blocks = zip(torch.split(rows, at_once), torch.split(targets, at_once), strict=True)
-    return torch.cat([_in_place(linear(block, weight, bias), of)[1] for block, of in blocks])
+    at_once = _cuda_block(rows) if rows.is_cuda else BLOCK
+    blocks = zip(torch.split(rows, at_once, dim=-2), torch.split(targets, at_once, dim=-1), strict=True)
+    return torch.cat([_in_place(linear(block, weight, bias), of)[1] for block, of in blocks], dim=-1)
 
 
 @torch.no_grad()
@@ -46,15 +47,15 @@ def gradients(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None
     """
     low = precision == torch.bfloat16 and rows.dtype == torch.float32
     multiplied = weight.bfloat16() if low else weight
-    of_nats, of_rows = rows.new_empty(len(rows), dtype=_wide(rows)), torch.empty_like(rows)
+    of_nats, of_rows = rows.new_empty(targets.shape, dtype=_wide(rows)), torch.empty_like(rows)
     of_weight = weight.new_empty(0)
     of_bias = None if bias is None else torch.zeros_like(bias)
     at_once = _rows_at_once(rows)
-    for at in range(0, len(rows), at_once):
+    for at in range(0, rows.shape[-2], at_once):
         here = slice(at, at + at_once)
-        block = rows[here].bfloat16() if low else rows[here]
-        grad, of_nats[here] = _logit_gradient(block, targets[here], multiplied, bias)
-        of_rows[here] = product(grad, multiplied)
+        block = rows[..., here, :].bfloat16() if low else rows[..., here, :]
+        grad, of_nats[..., here] = _logit_gradient(block, targets[..., here], multiplied, bias)
+        of_rows[..., here, :] = product(grad, multiplied)
         part = _weight_gradient(grad, block, multiplied).to(weight.dtype)
         of_weight = of_weight.add_(part) if at else part
         if of_bias is not None:
@@ -67,25 +68,31 @@ def _rows_at_once(rows: Tensor) -> int:
 
     That is added up block by block, which costs more than the cache saves where there are many units.
     """
-    most = CUDA_BLOCK if rows.is_cuda else max(BLOCK, rows.shape[1])
-    blocks = -(-len(rows) // most)
-    return -(-len(rows) // blocks)
+    most = _cuda_block(rows) if rows.is_cuda else max(BLOCK, rows.shape[-1])
+    blocks = -(-rows.shape[-2] // most)
+    return -(-rows.shape[-2] // blocks)
+
+
+def _cuda_block(rows: Tensor) -> int:
+    """CUDA_BLOCK rows, of all softmaxes that are computed together."""
+    return max(1, CUDA_BLOCK // rows.shape[:-2].numel())
 
 
 def _logit_gradient(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
     """softmax - onehot(target), (R, K), and the nats (R,)."""
-    found = product(rows, weight.t())
+    found = product(rows, weight.mT)
     if bias is not None:
         found.add_(bias)
     grad, of_targets = _in_place(found, targets)
-    return grad.scatter_add_(1, targets[:, None], grad.new_full((len(grad), 1), -1)), of_targets
+    places = targets.unsqueeze(-1)
+    return grad.scatter_add_(-1, places, grad.new_full(places.shape, -1)), of_targets
 
 
 def _weight_gradient(grad: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
     """g^T h (K, D), computed in the layout of the weight."""
-    if weight.stride(0) == 1:
-        return product(rows.t(), grad).t()
-    return product(grad.t(), rows)
+    if weight.stride(-2) == 1:
+        return product(rows.mT, grad).mT
+    return product(grad.mT, rows)
 
 
 def _in_place(found: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
@@ -95,7 +102,7 @@ def _in_place(found: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """
     wide = _wide(found)
     highest = found.amax(dim=-1)
-    of_target = found.gather(1, targets[:, None]).squeeze(1).to(wide)
+    of_target = found.gather(-1, targets.unsqueeze(-1)).squeeze(-1).to(wide)
     probabilities = torch.softmax(found, dim=-1, out=found)
     log_sum = highest.to(wide) - probabilities.amax(dim=-1).to(wide).log()
     return probabilities, log_sum - of_target

@@ -1,0 +1,100 @@
+"""R memory networks of one shape, which differ in their weights alone, as one computation.
+
+R restarts, B rows of each, L targets in a row, M words that a row's windows cover, D units, V words.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from memlm.config import MemN2NConfig
+from memlm.models import softmax
+from memlm.models.base import State
+from memlm.models.embedding import embed
+from memlm.models.head import SoftmaxHead
+from memlm.models.memn2n import MemN2N
+
+
+class StackedHead(SoftmaxHead):
+    """R output layers, of hidden states (R, rows, D). On a CPU they take turns: so their logits stay in the cache."""
+
+    def __init__(self, weight: nn.Parameter) -> None:
+        super().__init__(weight, bias=False)
+        self._gradient: Tensor | None = None  # kept: to ask for as much memory in each step would take long
+
+    def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        """-log p of each target: (R, rows, D), (R, rows) -> (R, rows)."""
+        if hidden.is_cuda:
+            return super().nats(hidden, targets)
+        return torch.stack([softmax.nats(*each, None) for each in zip(hidden, targets, self.weight, strict=True)])
+
+    @torch.no_grad()
+    def backward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """Nats (R, rows), and the gradients of their sums with respect to `hidden` (R, rows, D)."""
+        if hidden.is_cuda:
+            return super().backward(hidden, targets)
+        if self._gradient is None:
+            self._gradient = torch.empty_like(self.weight)
+        nats, grads = [], []
+        for each, into in zip(zip(hidden, targets, self.weight, strict=True), self._gradient, strict=True):
+            found = softmax.gradients(*each, None, self.precision)
+            into.copy_(found.weight)
+            nats.append(found.nats)
+            grads.append(found.rows)
+        self.weight.grad = self._gradient
+        return torch.stack(nats), torch.stack(grads)
+
+
+class StackedMemN2N(MemN2N):
+    """Parameters are those of MemN2N with a first dimension R: restarts share a computation, and nothing else."""
+
+    head: StackedHead
+
+    def __init__(self, config: MemN2NConfig, vocabulary_size: int, restarts: int) -> None:
+        super().__init__(config, vocabulary_size)
+        self.restarts, self.vocabulary_size = restarts, vocabulary_size
+        self.embeddings = nn.ParameterList(_stacked(p, restarts) for p in self.embeddings)
+        self.times = nn.ParameterList(_stacked(p, restarts) for p in self.times)
+        if self.transition is not None:
+            self.transition = _stacked(self.transition, restarts)
+        self.head = StackedHead(_stacked(self.head.weight, restarts) if self.layerwise else self.embeddings[-1])
+
+    @torch.no_grad()
+    def put(self, restart: int, model: MemN2N) -> None:
+        """Copy a model's parameters into those of a restart."""
+        for ours, theirs in zip(self.parameters(), model.parameters(), strict=True):
+            ours[restart].copy_(theirs)
+
+    @torch.no_grad()
+    def take(self, restart: int, into: MemN2N) -> None:
+        """Copy a restart's parameters into a model of its own."""
+        for ours, theirs in zip(self.parameters(), into.parameters(), strict=True):
+            theirs.copy_(ours[restart])
+
+    def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """Hidden states (R, B, L, D) of the targets of inputs (R, B, M)."""
+        R, B, _ = inputs.shape
+        hidden, _ = super().forward(inputs.flatten(0, 1))
+        return hidden.view(R, B, *hidden.shape[1:]), None
+
+    def nats(self, inputs: Tensor, targets: Tensor, state: State = None) -> tuple[Tensor, State]:
+        """-log p of each target of the same text for all restarts: (B, M), (B, L) -> (R, B, L)."""
+        hidden, _ = self(inputs.expand(self.restarts, -1, -1))
+        found = self.head.nats(hidden.flatten(1, 2), targets.flatten().expand(self.restarts, -1))
+        return found.view(-1, *targets.shape), None
+
+    def embedded(self, inputs: Tensor) -> list[Tensor]:
+        """The words of inputs (R B, M), each row's in the tables of its restart: (R B, M, D) a table."""
+        first = torch.arange(self.restarts, device=inputs.device) * self.vocabulary_size
+        ids = inputs.view(self.restarts, -1, inputs.shape[1]) + first[:, None, None]
+        return embed(ids.flatten(0, 1), list(self.embeddings))
+
+    @property
+    def parameter_count(self) -> int:
+        """Number of weights of a restart, those that are shared counted once."""
+        return super().parameter_count // self.restarts
+
+
+def _stacked(parameter: nn.Parameter, restarts: int) -> nn.Parameter:
+    """An empty parameter (R, ...), each restart's part of it as the parameter lies in memory."""
+    size, stride = (restarts, *parameter.shape), (parameter.numel(), *parameter.stride())
+    return nn.Parameter(torch.empty_strided(size, stride))
