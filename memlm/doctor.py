@@ -18,7 +18,7 @@ from memlm import checkpoint, files
 from memlm.config import LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data import fetch
 from memlm.data.catalog import CATALOG
-from memlm.data.chunks import gather
+from memlm.data.chunks import gather, plan_epoch
 from memlm.data.corpus import encode
 from memlm.data.vocab import Vocabulary
 from memlm.doctor_runs import Check, all_runs
@@ -27,7 +27,7 @@ from memlm.errors import MemlmError
 from memlm.models import build
 from memlm.models.products import choose_precision
 from memlm.runlog import RunFolder
-from memlm.train import choose_device, plan_epoch
+from memlm.train import choose_device
 from memlm.training import Training
 
 PATIENCE = 60.0  # seconds for the runs of the resume check

@@ -70,7 +70,7 @@ def token_nats(
     targets_at_once: int | None = None,
     tick: Callable[[], None] = lambda: None,
 ) -> TokenNats:
-    """-log p of every token of the text given those before it: (T,), in order.
+    """-log p of every token of the text given those before it: (T,), in order; (R, T) of R restarts.
 
     The result does not depend on `targets_at_once` (but for rounding): slots before the start of the text are
     empty, and a model that carries state reads the text as one stream. `tick` is called before each batch; what it
@@ -90,8 +90,8 @@ def token_nats(
         tick()
         inputs, targets = to_tensors(gather(tokens, span, model.context_size), device)
         nats, state = model.nats(inputs, targets, state)
-        pieces.append(nats.flatten())
-    return torch.cat(pieces).double().cpu().numpy()
+        pieces.append(nats.flatten(-2))
+    return torch.cat(pieces, dim=-1).double().cpu().numpy()
 
 
 def check_protocol(protocol: str, *, tokens: int, memory_size: int | None) -> None:

@@ -66,6 +66,11 @@ class Progress:
         """The step at which the best state was; None before the first epoch has ended."""
         return int(self.history[self.best_epoch - 1]["step"]) if self.best_epoch else None
 
+    @property
+    def is_best(self) -> bool:
+        """Whether the state now is the best one."""
+        return self.best_step == self.step
+
     def end_epoch(self, metrics: dict[str, Any], cost: float, sample: dict[str, Any]) -> bool:
         """Take note of an epoch's metrics and validation cost (nats a token); whether it is the best so far.
 

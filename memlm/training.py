@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import time
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -10,14 +11,16 @@ from torch import Tensor
 from memlm import checkpoint
 from memlm.captured import CapturedUpdate, Update
 from memlm.config import TrainConfig
-from memlm.data.chunks import Batch
+from memlm.data.chunks import Batch, gather, plan_epoch
+from memlm.data.corpus import Tokens
 from memlm.errors import MemlmError
-from memlm.evaluate import perplexity, to_tensors
+from memlm.evaluate import TokenNats, to_tensors, total
+from memlm.figures import epoch_metrics, sample_of, step_figures
 from memlm.models import LanguageModel, State
 from memlm.models.head import TrainableHead
 from memlm.models.products import choose_precision
 from memlm.optim import Annealing, ClippedSGD
-from memlm.progress import Progress, Totals
+from memlm.progress import Progress, Totals, finished
 from memlm.runlog import RunFolder
 
 
@@ -38,6 +41,7 @@ class Training:
         self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)
         self.progress = Progress(annealing=Annealing.from_config(config))
         self.carried: State = None
+        self.steps_in_epoch = 0
         captured = device.type == "cuda" and not self.head.asks_device
         self._update: Update = CapturedUpdate(self._updated) if captured else self._updated
         # Nats, norms of gradients, clipped norms, clips, and steps up to which nats and norms were finite: over the
@@ -82,6 +86,28 @@ class Training:
         self.carried = None
         self._sums.zero_()
 
+    def batches(self, tokens: Tokens) -> Iterator[Batch]:
+        """What is still to be trained on in the epoch under way."""
+        progress = self.progress
+        if progress.totals.steps == 0:
+            self.start_epoch()
+        self.model.train()
+        self.optimizer.lr = progress.annealing.lr
+        plan = plan_epoch(self.config, len(tokens), progress.epoch)
+        self.steps_in_epoch = len(plan)
+        self.start_clock()
+        return (gather(tokens, span, self.model.context_size) for span in plan[progress.totals.steps :])
+
+    @property
+    def epoch_is_whole(self) -> bool:
+        """Whether the epoch under way has had all its steps."""
+        return self.progress.totals.steps == self.steps_in_epoch
+
+    @property
+    def finished(self) -> str:
+        """Why training is over; empty while it is not."""
+        return finished(self.progress, self.config)
+
     def start_clock(self) -> None:
         """Count the time from now on as spent on steps."""
         self._clock = time.perf_counter()
@@ -117,22 +143,35 @@ class Training:
         totals.seconds += time.perf_counter() - self._clock
         self.start_clock()
 
+    def note_point(self) -> tuple[Totals, dict[str, float]]:
+        """Totals and figures of the steps since the last point of the curves, if any: this is the next point."""
+        self.settle()
+        recent = self.progress.totals.since(self.progress.logged)
+        if not recent.steps:
+            return recent, {}
+        self.progress.logged = dataclasses.replace(self.progress.totals)
+        return recent, self._figures(recent)
+
+    def end_epoch(self, nats: TokenNats) -> bool:
+        """Take note of validation: of the nats (T,) of its tokens. Whether the state is the best so far."""
+        progress, score = self.progress, total(nats)
+        if not math.isfinite(score.nats):
+            raise self.diverged("the validation loss", progress.step)
+        figures = self._figures(progress.totals)
+        self.settle()  # the time of validation
+        metrics = epoch_metrics(progress, figures, valid_perplexity=score.perplexity)
+        return progress.end_epoch(metrics, score.nats_per_token, sample_of(nats))
+
+    def best_model(self) -> LanguageModel:
+        """The model as it is now."""
+        return self.model
+
+    def _figures(self, totals: Totals) -> dict[str, float]:
+        return step_figures(totals, lr=self.optimizer.lr, parameter_norm=parameter_norm(self.model))
+
     def diverged(self, what: str, step: int) -> DivergedError:
         """The error that names the step and the learning rate."""
         return DivergedError(f"{what} is not finite at step {step}, at learning rate {self.optimizer.lr:.4g}")
-
-
-def step_figures(training: Training, totals: Totals) -> dict[str, float]:
-    """Figures of some steps: means of the norms of the gradient and of the update, norm of the parameters now."""
-    return {
-        "perplexity": perplexity(totals.nats, totals.targets),
-        "lr": training.optimizer.lr,
-        "grad_norm": totals.grad_norm / totals.steps,
-        "clipped_fraction": totals.clipped / totals.steps,
-        "update_norm": training.optimizer.lr * totals.clipped_norm / totals.steps,
-        "parameter_norm": parameter_norm(training.model),
-        "tokens_per_second": totals.targets / totals.seconds,
-    }
 
 
 def parameter_norm(model: LanguageModel) -> float:

@@ -10,10 +10,9 @@ import torch
 from memlm.bench.cases import zipf_tokens
 from memlm.captured import WARM_UP
 from memlm.config import LSTMConfig, MemN2NConfig, ModelConfig, TrainConfig
-from memlm.data.chunks import gather
+from memlm.data.chunks import gather, plan_epoch
 from memlm.evaluate import token_nats
 from memlm.models import LanguageModel, build
-from memlm.train import plan_epoch
 from memlm.training import Training
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")

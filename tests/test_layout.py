@@ -30,7 +30,7 @@ LAYERS = [
     ["optim", "captured", "checkpoint", "runlog", "curves"],
     [
         *("recipes", "recipes_qa", "evaluate", "passport", "evaluations", "bootstrap", "report"),
-        *("arpa", "attention", "progress"),
+        *("arpa", "attention", "figures", "progress", "roles"),
     ],
     ["streams"],
     ["scoring", "generate"],

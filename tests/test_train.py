@@ -14,14 +14,14 @@ import torch
 from memlm import checkpoint
 from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data import dataset
-from memlm.data.chunks import gather
+from memlm.data.chunks import gather, plan_epoch
 from memlm.data.dataset import TextDataset
 from memlm.errors import MemlmError
 from memlm.models import build
 from memlm.progress import Totals
 from memlm.recipes import RECIPES, recipe
 from memlm.runlog import RunFolder
-from memlm.train import Due, fit, plan_epoch
+from memlm.train import Due, fit
 from memlm.training import Training
 
 MEMORY = Config(

@@ -13,13 +13,13 @@ import torch
 from memlm.bench import adaptive, cases
 from memlm.bench.measure import Case, medians
 from memlm.config import LSTMConfig, MemN2NConfig, TrainConfig
-from memlm.data.chunks import gather
+from memlm.data.chunks import gather, plan_epoch
 from memlm.data.corpus import Tokens
 from memlm.environment import environment
 from memlm.errors import MemlmError
 from memlm.evaluate import token_nats
 from memlm.recipes import recipe
-from memlm.train import choose_device, plan_epoch
+from memlm.train import choose_device
 
 VOCABULARY, PTB_TOKENS = 10_000, 929_589
 EVALUATED = 2_048  # tokens in the evaluation case

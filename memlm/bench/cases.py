@@ -14,13 +14,12 @@ from torch.nn.functional import cross_entropy
 from memlm.bench import per_window
 from memlm.bench.measure import Case
 from memlm.config import LSTMConfig, MemN2NConfig, ModelConfig, TrainConfig
-from memlm.data.chunks import Batch, gather
+from memlm.data.chunks import Batch, gather, plan_epoch
 from memlm.data.corpus import Tokens
 from memlm.evaluate import token_nats
 from memlm.models import MemN2N, build
 from memlm.models.head import SoftmaxHead
 from memlm.models.products import product
-from memlm.train import plan_epoch
 from memlm.training import Training
 
 BATCHES = 64  # different batches that a case goes through, so that its words are not all in the cache

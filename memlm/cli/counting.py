@@ -11,10 +11,11 @@ from memlm.cli.session import Display, conclude, created_run, say_floor
 from memlm.config import Config
 from memlm.data import dataset
 from memlm.evaluate import token_nats, total
+from memlm.figures import sample_of
 from memlm.models import KneserNey, build
 from memlm.models.smoothing import Smoothed
+from memlm.roles import Requests
 from memlm.runlog import RunFolder
-from memlm.train import Requests, sample_of
 
 HEADER = f"{'order':>5} {'n-grams':>12} {'D1':>6} {'D2':>6} {'D3+':>6}"
 

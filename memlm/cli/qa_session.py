@@ -17,8 +17,8 @@ from memlm.data.tasks import task_names
 from memlm.errors import MemlmError
 from memlm.qa import collection, tasks
 from memlm.qa.train import Training
+from memlm.roles import Requests
 from memlm.runlog import RunFolder
-from memlm.train import Requests
 
 
 @dataclasses.dataclass(kw_only=True)

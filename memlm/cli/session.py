@@ -18,9 +18,9 @@ from memlm.data import dataset
 from memlm.errors import MemlmError
 from memlm.evaluate import perplexity
 from memlm.models import build
-from memlm.progress import Progress, Totals, finished
+from memlm.progress import Totals
+from memlm.roles import Requests, Standing
 from memlm.runlog import RunFolder
-from memlm.train import Requests
 from memlm.trained import load_run
 from memlm.training import Training
 
@@ -177,7 +177,7 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
         training = _training(config, data, device)
         if checkpoint.exists(run.last):
             training.load(run)
-        if (why := finished(training.progress, config.train)) and run.read_json("summary.json"):
+        if (why := training.finished) and run.read_json("summary.json"):
             raise MemlmError(f"{path} has finished ({why}): give more --epochs or --max-steps, or `memlm eval {path}`")
         run.note_resume(**_chosen(training))
         run.write_config(config)
@@ -227,7 +227,7 @@ class Display(BarDisplay):
         else:
             click.echo(line)
 
-    def step(self, progress: Progress, recent: Totals, steps_in_epoch: int) -> None:
+    def step(self, progress: Standing, recent: Totals, steps_in_epoch: int) -> None:
         """Move the bar on."""
         self._bar.update(
             self._task,

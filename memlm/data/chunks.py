@@ -1,18 +1,19 @@
 """Which targets a step scores: rows of consecutive targets, for memory models and recurrent ones alike.
 
-B rows, L consecutive targets in a row, C words of context before the first target, T tokens in the text.
+B rows, L consecutive targets in a row, C words of context before the first target, T tokens in the text, R restarts.
 A span is (starts, L): B rows that score the targets start..start+L-1. Plans yield spans; `gather` reads them.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from memlm.config import TrainConfig
 from memlm.data.corpus import Tokens
 
-EMPTY = -1  # stands for the words before the start of the text
+EMPTY = -1  # stands for the words before the start of the text, and for targets that are none
 
 Starts = npt.NDArray[np.int64]
 
@@ -24,8 +25,14 @@ class Span(NamedTuple):
     length: int
 
 
+NOTHING = Span(np.empty(0, np.int64), 0)
+
+
 class Batch(NamedTuple):
-    """`inputs` (B, C+L-1): the words before each row's targets and between them; `targets` (B, L)."""
+    """`inputs` (B, C+L-1): the words before each row's targets and between them; `targets` (B, L).
+
+    Of R restarts: (R, B, C+L-1) and (R, B, L).
+    """
 
     inputs: npt.NDArray[np.int64]
     targets: npt.NDArray[np.int64]
@@ -39,6 +46,36 @@ def gather(tokens: Tokens, span: Span, context: int) -> Batch:
     inputs = tokens[np.maximum(inputs_at, 0)].astype(np.int64)
     inputs[inputs_at < 0] = EMPTY
     return Batch(inputs, tokens[targets_at].astype(np.int64))
+
+
+def gather_together(tokens: Tokens, spans: Sequence[Span], context: int, *, rows: int, length: int) -> Batch:
+    """What `gather` reads, of a span for each of R restarts, in one shape: B is `rows`, L is `length`.
+
+    Targets that a smaller span lacks are EMPTY, and their inputs any words of the text.
+    """
+    starts = np.full((len(spans), rows, 1), min(context, len(tokens) - 1))
+    lengths = np.zeros_like(starts)
+    for restart, span in enumerate(spans):
+        starts[restart, : len(span.starts), 0] = span.starts
+        lengths[restart, : len(span.starts)] = span.length
+    inputs_at = starts + np.arange(-context, length - 1)
+    targets_at = starts + np.arange(length)
+    inputs = tokens[inputs_at.clip(0, len(tokens) - 1)].astype(np.int64)
+    inputs[inputs_at < 0] = EMPTY
+    targets = tokens[targets_at.clip(0, len(tokens) - 1)].astype(np.int64)
+    targets[np.arange(length) >= lengths] = EMPTY
+    return Batch(inputs, targets)
+
+
+def plan_epoch(config: TrainConfig, total: int, epoch: int) -> list[Span]:
+    """The steps of epoch 0, 1, ... over `total` targets: a function of the seed and the epoch alone."""
+    rng = np.random.default_rng([config.seed, epoch])
+    if config.sampling == "windows":
+        return list(random_windows(total, config.batch_size, rng))
+    rows = config.batch_size // config.chunk_length
+    if config.sampling == "streams":
+        return list(streams(total, config.chunk_length, rows))
+    return list(random_chunks(total, config.chunk_length, rows, rng))
 
 
 def random_chunks(total: int, length: int, rows: int, rng: np.random.Generator) -> Iterator[Span]:

@@ -10,8 +10,9 @@ from memlm.config_qa import QAConfig
 from memlm.errors import MemlmError
 from memlm.qa import runs
 from memlm.qa.fit import Observer, train_run
+from memlm.roles import Requests
 from memlm.runlog import RunFolder
-from memlm.train import Requests, choose_device
+from memlm.train import choose_device
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

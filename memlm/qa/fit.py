@@ -18,8 +18,9 @@ from memlm.qa import runs, tasks
 from memlm.qa.ask import ask
 from memlm.qa.picture import story_attended
 from memlm.qa.train import Training
+from memlm.roles import Requests
 from memlm.runlog import RunFolder
-from memlm.train import Requests, choose_device
+from memlm.train import choose_device
 from memlm.training import DivergedError
 
 SAVE_EVERY = 30.0  # seconds between checkpoints: an epoch of a small task takes a tenth of one

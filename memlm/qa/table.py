@@ -13,9 +13,9 @@ from memlm.qa import collection, tasks
 from memlm.qa.fit import Observer
 from memlm.qa.trained import load_answerer
 from memlm.recipes_qa import qa_recipe
+from memlm.roles import Requests
 from memlm.runlog import RunFolder
 from memlm.table1 import TABLE1
-from memlm.train import Requests
 
 MEASURED = ("tasks", "mean_error", "failed_tasks", "support", "seconds")  # what a column shows of its run
 
