@@ -172,6 +172,9 @@ class TrainConfig(Settings):
     min_lr: float = setting(1e-5, "stop when the rate falls below this", low=0)
     epochs: int = setting(100, "at most this many passes over the training split", low=1, safe=True)
     max_steps: int = setting(0, "stop after this many steps; 0: no limit", low=0, safe=True)
+    restarts: int = setting(
+        1, "models trained side by side, from seed, seed + 1, ...; the best one is reported", low=1
+    )
     seed: int = setting(1, "seed of the initial weights, the sampling and the dropout", low=0, below=2**63)
     precision: str = setting(
         "auto",
@@ -201,6 +204,15 @@ class TrainConfig(Settings):
             raise MemlmError(
                 f"checkpoint_every is {self.checkpoint_every!r}; it must be minutes, as 10min, or steps, as 500"
             )
+        if self.restarts > 1 and self.on_divergence != "stop":
+            raise MemlmError(
+                f"on_divergence is {self.on_divergence}; with restarts it must be stop: one that diverges is left out"
+            )
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each restart: trained alone with it, a restart gives the same result."""
+        return [self.seed + restart for restart in range(self.restarts)]
 
     @property
     def checkpoint_interval(self) -> tuple[float, float]:
@@ -229,6 +241,11 @@ class Config(RunConfig[ModelConfig, TrainConfig]):
         elif self.train.sampling not in self.model.sampling:
             right = " or ".join(self.model.sampling)
             raise MemlmError(f"{self.model.name} is trained with sampling {right}, not {self.train.sampling}")
+        elif self.train.restarts > 1 and not isinstance(self.model, MemN2NConfig):
+            raise MemlmError(
+                f"restarts is {self.train.restarts}, but only memn2n is trained side by side: "
+                f"train {self.model.name} as often, each time with another --seed"
+            )
 
     def resolved(self) -> Self:
         """A copy in which nothing is left open but what the dataset decides: memlm.data.dataset.settled."""

@@ -116,6 +116,8 @@ class _Fit:
                 self.keep()
                 if not self.training.finished:
                     return "stopped"
+            if not self.progress.totals.steps:
+                continue  # the last restarts that trained diverged
             try:
                 nats = token_nats(self.training.model, self.valid_tokens, tick=self.check_stop)
             except Stopped:

@@ -273,6 +273,8 @@ def load_run(run: RunFolder, *, which: str, device: str) -> TrainedModel:
             raise MemlmError(f"{run.path} has no checkpoint {which!r}: a model that is counted has only the best one")
         raise MemlmError(f"{run.path} has no checkpoint {which!r} yet: go on with `memlm train --resume {run.path}`")
     config, vocabulary = run.config(), run.vocabulary()
+    if which == "last" and not config.is_counted and config.train.restarts > 1:
+        raise MemlmError(f"{folder} holds {config.train.restarts} restarts side by side: use best, a model of its own")
     model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=0)
     state = checkpoint.read(folder)
     checkpoint.fill(model, state)

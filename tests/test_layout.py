@@ -30,11 +30,12 @@ LAYERS = [
     ["optim", "captured", "checkpoint", "runlog", "curves"],
     [
         *("recipes", "recipes_qa", "evaluate", "passport", "evaluations", "bootstrap", "report"),
-        *("arpa", "attention", "figures", "progress", "roles"),
+        *("arpa", "attention", "figures", "progress", "roles", "standings"),
     ],
     ["streams"],
     ["scoring", "generate"],
     ["training", "cutoffs"],
+    ["restarts"],
     ["train", "qa"],
     ["trained"],
     ["wearing"],

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memlm import checkpoint
-from memlm.cli.session import Display, conclude, created_run, say_floor
+from memlm.cli.display import Display, say_floor
+from memlm.cli.session import conclude, created_run
 from memlm.config import Config
 from memlm.data import dataset
 from memlm.evaluate import token_nats, total

@@ -1,31 +1,26 @@
 """A training session at the terminal: what is said, drawn and kept while a run trains."""
 
 import dataclasses
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import click
 import torch
 
-from memlm import checkpoint, cutoffs, evaluations, report, train
-from memlm.cli.bars import BarDisplay
-from memlm.config import Config
+from memlm import checkpoint, cutoffs, evaluations, train
+from memlm.cli.display import SCORED, Display, say_floor, say_restarts
+from memlm.config import Config, MemN2NConfig
 from memlm.curves import write_result
 from memlm.data import dataset
 from memlm.errors import MemlmError
-from memlm.evaluate import perplexity
-from memlm.models import build
-from memlm.progress import Totals
-from memlm.roles import Requests, Standing
+from memlm.models import build, build_stacked
+from memlm.restarts import Restarts
+from memlm.roles import Requests
 from memlm.runlog import RunFolder
+from memlm.standings import Standings
 from memlm.trained import load_run
 from memlm.training import Training
-
-SCORED = ("valid", "test")  # the splits that a finished run has figures of
-HEADER = f"{'epoch':>5} {'train ppl':>10} {'valid ppl':>10} {'lr':>9} {'grad norm':>10} {'tokens/s':>9} {'time':>8}"
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -35,7 +30,7 @@ class Session:
     run: RunFolder
     config: Config
     data: dataset.TextDataset
-    training: Training
+    training: Training | Restarts
 
     def train(self, requests: Requests) -> None:
         """Train until done or stopped; then score the best state and write the summary."""
@@ -54,45 +49,41 @@ class Session:
                 steps=progress.step,
                 why=why,
                 device=self.training.device.type,
+                standings=progress if isinstance(progress, Standings) else None,
             )
             if not done:
                 where = f"at step {progress.step}, {progress.epoch} epochs done"
                 display.say(f"stopped {where}; nothing is lost. To go on:")
                 display.say(f"    memlm train --resume {self.run.path}")
 
-    def _introduce(self, display: "Display") -> None:
-        model, label = self.training.model, self.config.model.label
+    def _introduce(self, display: Display) -> None:
+        model, label, seeds = self.training.model, self.config.model.label, self.config.train.seeds
         where = f"{self.training.device}, output layer in {_name(self.training.head.precision)}"
         if cuts := getattr(self.config.model, "cutoffs", ""):
             where += f", cut at {cuts}"
         display.say(f"{label} on {self.data.name}: {model.parameter_count:,} parameters; {where}; run {self.run.path}")
         if self.config.data.split:
             display.say(dataset.split_rule(self.config.dataset, self.config.data))
+        if len(seeds) > 1:
+            display.say(f"{len(seeds)} restarts side by side, of seeds {seeds[0]} to {seeds[-1]}")
         say_floor(display, self.data)
         if self.training.progress.step:
             display.say(f"going on after step {self.training.progress.step}")
-        display.say(HEADER)
-
-
-def say_floor(display: "Display", data: dataset.TextDataset) -> None:
-    """The entropy floor of a text that has one."""
-    if data.floor_nats:
-        floors = {split: perplexity(data.floor_nats[split], len(data.splits[split].tokens)) for split in SCORED}
-        shown = ", ".join(f"{split} {floor:.2f}" for split, floor in floors.items())
-        display.say(f"no model can be below the entropy floor: {shown}")
+        display.begin(len(seeds))
 
 
 def conclude(
     run: RunFolder,
     config: Config,
     data: dataset.TextDataset,
-    display: "Display",
+    display: Display,
     requests: Requests,
     *,
     best_epoch: int,
     steps: int,
     why: str,
     device: str,
+    standings: Standings | None = None,
 ) -> bool:
     """Score the run's best state, and write the summary of a run that has finished; False if stopped before that."""
     trained = load_run(run, which="best", device=device)
@@ -123,11 +114,14 @@ def conclude(
         "steps": steps,
         "seconds": sum(epoch["seconds"] for epoch in history),
         "finished": why,
+        **(standings.summary() if standings else {}),
     }
     write_result(run.path, config, figures, steps)
     run.write_json("summary.json", summary)
     shown = ", ".join(f"{split} {figures[f'{split}_perplexity']:.2f}" for split in SCORED)
     display.say(f"best epoch {best_epoch}: perplexity {shown}")
+    if standings:
+        say_restarts(display, standings)
     return True
 
 
@@ -184,13 +178,17 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
         yield Session(run=run, config=config, data=data, training=training)
 
 
-def _training(config: Config, data: dataset.TextDataset, device: torch.device) -> Training:
+def _training(config: Config, data: dataset.TextDataset, device: torch.device) -> Training | Restarts:
     vocabulary = data.vocabulary
+    if config.train.restarts > 1:
+        assert isinstance(config.model, MemN2NConfig)  # the settings refuse others
+        sizes = {"vocabulary_size": len(vocabulary), "eos": vocabulary.eos}
+        return Restarts(build_stacked(config.model, **sizes, seeds=config.train.seeds), config.train, device)
     model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
     return Training(model, config.train, device)
 
 
-def _chosen(training: Training) -> dict[str, str]:
+def _chosen(training: Training | Restarts) -> dict[str, str]:
     """What the settings leave to the machine."""
     return {"device": str(training.device), "precision": _name(training.head.precision)}
 
@@ -211,43 +209,3 @@ def free_folder(name: str) -> Path:
             path = Path("runs") / f"{name}-{number}"
         except OSError as error:
             raise MemlmError(f"cannot make the run folder {path}: {error.strerror}") from None
-
-
-class Display(BarDisplay):
-    """Lines for all, and a progress bar where standard error is a terminal."""
-
-    def __init__(self) -> None:
-        figures = "ppl {task.fields[ppl]:.1f}  loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} tokens/s"
-        super().__init__("epoch {task.fields[epoch]}", figures, epoch=0, ppl=0.0, loss=0.0, rate=0.0)
-
-    def say(self, line: str) -> None:
-        """A line on standard output, above the bar where that is on the same terminal."""
-        if self._console.is_terminal and sys.stdout.isatty():
-            self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
-        else:
-            click.echo(line)
-
-    def step(self, progress: Standing, recent: Totals, steps_in_epoch: int) -> None:
-        """Move the bar on."""
-        self._bar.update(
-            self._task,
-            visible=True,
-            total=steps_in_epoch,
-            completed=progress.totals.steps,
-            epoch=progress.epoch + 1,
-            ppl=perplexity(recent.nats, recent.targets),
-            loss=recent.nats / recent.targets,
-            rate=recent.targets / recent.seconds,
-        )
-
-    def saved(self, step: int) -> None:
-        """A line for a checkpoint that was asked for."""
-        self.say(f"saved at step {step}")
-
-    def epoch(self, metrics: dict[str, Any], *, best: bool) -> None:
-        """The epoch's line; a star marks the best so far."""
-        self.say(
-            f"{metrics['epoch']:5} {metrics['train_perplexity']:10.2f} {metrics['valid_perplexity']:10.2f} "
-            f"{metrics['lr']:9.2g} {metrics['grad_norm']:10.1f} {metrics['tokens_per_second']:9,.0f} "
-            f"{report.duration(metrics['seconds']):>8}{' *' if best else ''}"
-        )
