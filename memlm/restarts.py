@@ -52,6 +52,7 @@ class Restarts:
         self._sums = torch.zeros(5, config.restarts, dtype=torch.float64, device=device)
         self._update: Update = CapturedUpdate(self._updated) if device.type == "cuda" else self._updated
         self._alone = MemN2N(model.config, model.vocabulary_size).to(device)
+        self._set_rates()
         self.start_clock()
 
     def save(self, run: RunFolder) -> None:

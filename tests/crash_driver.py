@@ -36,6 +36,10 @@ from tests.test_runlog import curves
 TIMES = ("seconds", "tokens_per_second", "run", "date")
 OPTIONS = {
     "memn2n": ("--hops", "2", "--memory-size", "8", "--units", "6", "--lr", "0.05"),
+    "restarts": (
+        *("--hops", "2", "--memory-size", "8", "--units", "6", "--lr", "0.05", "--restarts", "3", "--min-lr", "0.02"),
+        *("--anneal-factor", "3"),
+    ),
     "lstm": (
         "--model",
         "lstm",

@@ -52,6 +52,7 @@ def test_figures_as_table_json_and_picture(memlm: Callable[..., Result], tmp_pat
     facts = result["adaptive_softmax"]["memn2n"]
     assert result["adaptive_softmax_speedup_memn2n"] == pytest.approx(facts["adaptive"] / facts["full"])
     assert 0 < int(facts["cutoffs"].split(",")[0]) < 60
+    assert result["lm_restarts_speedup"] == pytest.approx(10 * ms["restart_alone"] / ms["restarts"])
     assert result["eval_float32"] == pytest.approx(ms["per_window_eval"] / 16 * 64 / ms["eval_float32"])
 
 

@@ -1,6 +1,7 @@
 """On CUDA every model does what it does on the CPU, in steps that never stop to ask the device."""
 
 import copy
+import itertools
 from collections.abc import Iterator
 
 import numpy as np
@@ -12,7 +13,8 @@ from memlm.captured import WARM_UP
 from memlm.config import LSTMConfig, MemN2NConfig, ModelConfig, TrainConfig
 from memlm.data.chunks import gather, plan_epoch
 from memlm.evaluate import token_nats
-from memlm.models import LanguageModel, build
+from memlm.models import LanguageModel, build, build_stacked
+from memlm.restarts import Restarts
 from memlm.training import Training
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -87,6 +89,65 @@ def test_a_step_never_waits_for_the_device(model: LanguageModel) -> None:
         torch.cuda.set_sync_debug_mode("error")
         for _ in range(T // 32 - 4):
             next(steps)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+RESTARTS = TrainConfig(restarts=3, batch_size=32, chunk_length=4, lr=0.05, clip=8.0, precision="float32", max_steps=45)
+
+
+def side_by_side(config: TrainConfig, tying: str, place: torch.device, *, double: bool = True) -> Restarts:
+    model = MemN2NConfig(hops=3, memory_size=9, units=12, tying=tying)
+    stacked = build_stacked(model, vocabulary_size=V, eos=0, seeds=config.seeds)
+    return Restarts(stacked.double() if double else stacked, config, place)
+
+
+@pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
+def test_restarts_train_as_on_the_cpu(tying: str) -> None:
+    tokens = zipf_tokens(V, T)
+    here, there = (side_by_side(RESTARTS, tying, place) for place in (CPU, CUDA))
+    for training in (here, there):
+        while not training.finished:
+            for batch in training.batches(tokens):
+                training.step(batch)
+            training.settle()
+            training.end_epoch(token_nats(training.model, tokens))
+    for ours, theirs in zip(there.progress.each, here.progress.each, strict=True):
+        assert ours.best_cost == pytest.approx(theirs.best_cost, rel=1e-10)
+    for name, parameter in here.model.named_parameters():
+        found = there.model.get_parameter(name).cpu()
+        torch.testing.assert_close(found, parameter, rtol=1e-9, atol=1e-11, msg=name)
+
+
+@pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
+def test_a_restart_that_diverges_on_cuda_stays_as_it_was(tying: str) -> None:
+    training = side_by_side(RESTARTS, tying, CUDA)
+    tokens = zipf_tokens(V, T)
+    steps = training.batches(tokens)
+    for _ in range(2 * WARM_UP):
+        training.step(next(steps))
+    with torch.no_grad():
+        training.model.embeddings[0][1, 0] = torch.nan
+    before = [p.detach().clone() for p in training.model.parameters()]
+    for batch in steps:
+        training.step(batch)
+    training.settle()
+    assert [at is None for at in training.progress.diverged] == [True, False, True]
+    for now, earlier in zip(training.model.parameters(), before, strict=True):
+        same = [torch.equal(now[r].nan_to_num(), earlier[r].nan_to_num()) for r in range(3)]
+        assert same == [False, True, False]
+
+
+@pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
+def test_a_step_of_restarts_never_waits_for_the_device() -> None:
+    training = side_by_side(RESTARTS, "layerwise", CUDA, double=False)
+    batches = list(itertools.islice(training.batches(zipf_tokens(V, T)), 1)) * 3 * WARM_UP
+    for batch in batches:
+        training.step(batch)  # captures
+    try:
+        torch.cuda.set_sync_debug_mode("error")
+        for batch in batches:
+            training.step(batch)
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

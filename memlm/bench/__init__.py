@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from memlm.bench import adaptive, cases
+from memlm.bench import adaptive, cases, restarts
 from memlm.bench.measure import Case, medians
 from memlm.config import LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data.chunks import gather, plan_epoch
@@ -39,6 +39,7 @@ RATIOS = {  # key -> what it says, and the aim on two cores
     "floor_share_float32": ("share of a float32 step in the output layer's three products", "50 %"),
     "lstm_train": ("LSTM training in float32, against plain PyTorch", "1.3 x"),
     **adaptive.RATIOS,
+    **restarts.RATIOS,
     "peak_rss_mb": ("peak memory of training on a text of PTB's size, MB", "under 900"),
 }
 
@@ -51,16 +52,19 @@ def run(*, rounds: int, device: str = "auto", tick: Callable[[], None] = lambda:
     place = choose_device(device)
     tokens = cases.zipf_tokens(VOCABULARY, 200_000)
     seconds = medians(_comparisons(tokens, place), rounds=rounds, tick=tick)
+    fewer = max(3, rounds // 2)
     cutoffs = adaptive.find_cutoffs(place)
-    large = medians(adaptive.steps(cutoffs, place), rounds=max(3, rounds // 2), tick=tick)
-    scaling = medians(_scaling(tokens, place), rounds=max(3, rounds // 2), tick=tick)
+    large = medians(adaptive.steps(cutoffs, place), rounds=fewer, tick=tick)
+    repeated = medians(restarts.steps(MODEL, TRAIN, tokens, VOCABULARY, place), rounds=fewer, tick=tick)
+    scaling = medians(_scaling(tokens, place), rounds=fewer, tick=tick)
     return {
         **_ratios(seconds),
         **adaptive.speedups(large),
+        **restarts.speedups(repeated),
         "peak_rss_mb": _peak_rss_mb(),
         "microseconds_a_target": _a_target(seconds) | adaptive.a_target(large),
         "adaptive_softmax": adaptive.facts(large, cutoffs),
-        "milliseconds": {name: 1e3 * value for name, value in (seconds | large).items()},
+        "milliseconds": {name: 1e3 * value for name, value in (seconds | large | repeated).items()},
         "scaling": {
             scale: [{"value": value, "milliseconds": 1e3 * scaling[f"{scale}={value}"]} for value in values]
             for scale, values in SCALES.items()
@@ -72,7 +76,7 @@ def run(*, rounds: int, device: str = "auto", tick: Callable[[], None] = lambda:
 def turns(rounds: int) -> int:
     """How often `run` ticks."""
     comparisons = 8 + len(BATCH_SIZES)
-    longer = 2 * len(adaptive.MODELS) + sum(map(len, SCALES.values()))
+    longer = 2 * len(adaptive.MODELS) + 2 + sum(map(len, SCALES.values()))
     return comparisons * (rounds + 2) + longer * (max(3, rounds // 2) + 2)
 
 

@@ -10,7 +10,7 @@ from memlm.config import MemN2NConfig
 from memlm.models import softmax
 from memlm.models.base import State
 from memlm.models.embedding import embed
-from memlm.models.head import SoftmaxHead
+from memlm.models.head import SoftmaxHead, output_weight
 from memlm.models.memn2n import MemN2N
 
 
@@ -56,7 +56,8 @@ class StackedMemN2N(MemN2N):
         self.times = nn.ParameterList(_stacked(p, restarts) for p in self.times)
         if self.transition is not None:
             self.transition = _stacked(self.transition, restarts)
-        self.head = StackedHead(_stacked(self.head.weight, restarts) if self.layerwise else self.embeddings[-1])
+        output = output_weight(vocabulary_size, config.units)
+        self.head = StackedHead(_stacked(output, restarts) if self.layerwise else self.embeddings[-1])
 
     @torch.no_grad()
     def put(self, restart: int, model: MemN2N) -> None:
