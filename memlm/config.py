@@ -241,10 +241,10 @@ class Config(RunConfig[ModelConfig, TrainConfig]):
         elif self.train.sampling not in self.model.sampling:
             right = " or ".join(self.model.sampling)
             raise MemlmError(f"{self.model.name} is trained with sampling {right}, not {self.train.sampling}")
-        elif self.train.restarts > 1 and not isinstance(self.model, MemN2NConfig):
+        elif self.train.restarts > 1 and not (isinstance(self.model, MemN2NConfig) and self.model.softmax == "full"):
             raise MemlmError(
-                f"restarts is {self.train.restarts}, but only memn2n is trained side by side: "
-                f"train {self.model.name} as often, each time with another --seed"
+                f"restarts is {self.train.restarts}, but only memn2n with a full softmax is trained side by side: "
+                f"train {self.model.label} as often, each time with another --seed"
             )
 
     def resolved(self) -> Self:

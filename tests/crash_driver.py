@@ -117,8 +117,8 @@ def limited_to(size: int) -> Callable[[Callable[[], None]], None]:
 def what_is_there(run: Path) -> dict[str, Any]:
     """All that must not depend on where a run was cut off."""
     found: dict[str, Any] = {}
-    for name in ("last/model.safetensors", "last/training.safetensors", "best/model.safetensors"):
-        found[name] = (run / name).read_bytes()
+    for path in (*run.glob("last/*.safetensors"), *run.glob("best/*.safetensors")):
+        found[f"{path.parent.name}/{path.name}"] = path.read_bytes()
     for name in ("last", "best"):
         meta = checkpoint.read_this(run / name).meta
         found[f"{name}/checkpoint.json"] = timeless({k: v for k, v in meta.items() if k not in ("sha256", "files")})

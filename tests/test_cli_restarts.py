@@ -60,11 +60,12 @@ def test_more_epochs_go_on_with_all_restarts_and_their_number_stays(run: Path, m
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (
-            ("--model", "lstm"),
-            "only memn2n is trained side by side: train lstm as often, each time with another --seed",
-        ),
+        (("--model", "lstm"), "trained side by side: train lstm-1x100 as often, each time with another --seed"),
         (("--model", "kneser-ney"), "--restarts is not a setting of kneser-ney"),
+        (
+            ("--softmax", "adaptive"),
+            "only memn2n with a full softmax is trained side by side: train memn2n-6x100-adapt",
+        ),
         (("--on-divergence", "halve"), "with restarts it must be stop: one that diverges is left out"),
     ],
 )

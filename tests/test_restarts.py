@@ -287,7 +287,7 @@ def test_spans_of_any_size_are_read_in_one_shape(data: TextDataset):
         (
             LSTMConfig(),
             {"sampling": "streams"},
-            "restarts is 3, but only memn2n is trained side by side: train lstm as often, each time with another",
+            "restarts is 3, but only memn2n with a full softmax is trained side by side: train lstm-1x100 as often",
         ),
         (
             MemN2NConfig(),
