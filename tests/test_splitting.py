@@ -52,7 +52,7 @@ def test_a_file_is_split_at_line_borders(file: Path, lines: list[str], shares: t
         assert [content(text) for text in found.values()] == expected
         assert list(found) == ["train", "valid", "test"]
     else:
-        with pytest.raises(MemlmError, match=rf"^{file} is too short to be split .*: nothing is left for"):
+        with pytest.raises(MemlmError, match=rf"^{file} can't be split .* at the ends of lines: nothing is left for"):
             split_file(file, "{},{},{}".format(*shares))
 
 
@@ -80,9 +80,9 @@ def test_a_border_is_found_across_blocks(file: Path, monkeypatch: pytest.MonkeyP
     ("text", "message"),
     [
         (b"", "is empty"),
-        (b"one", "is too short to be split 90,5,5: nothing is left for valid"),
-        (b"one\n", "is too short to be split 90,5,5: nothing is left for valid"),
-        (b"one\n" * 9 + b"two\n", "is too short to be split 90,5,5: nothing is left for test"),
+        (b"one", "can't be split 90,5,5 at the ends of words: nothing is left for valid"),
+        (b"one\n", "can't be split 90,5,5 at the ends of words: nothing is left for valid"),
+        (b"one\n" * 9 + b"two\n", "can't be split 90,5,5 at the ends of lines: nothing is left for test"),
         (b"one two thr\xffee " * 99, r"is not UTF-8 text \(line 1, byte 12\)"),
         (b"fine\n" * 96 + b"b\0ad\n" * 4, r"is not UTF-8 text: it holds a NUL \(line 97, byte 2\)"),
     ],

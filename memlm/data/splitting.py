@@ -25,14 +25,15 @@ def split_file(path: Path, shares: str) -> dict[str, TextFile]:
     for a file that can't be read, and where a split would be empty.
     """
     size = size_of(TextFile(path))
-    border = WORD if is_one_line(path) else LINE
+    if size == 0:
+        raise MemlmError(f"{path} is empty")
+    border, what = (WORD, "words") if is_one_line(path) else (LINE, "lines")
     with opened(path) as file:
         cuts = [0, *(border_after(file, border, place, size) for place in _places(shares_of(shares), size)), size]
     splits = {split: TextFile(path, cuts[i], cuts[i + 1]) for i, split in enumerate(SPLITS)}
     for split, text in splits.items():
         if size_of(text) == 0:
-            what = "is empty" if size == 0 else f"is too short to be split {shares}: nothing is left for {split}"
-            raise MemlmError(f"{path} {what}")
+            raise MemlmError(f"{path} can't be split {shares} at the ends of {what}: nothing is left for {split}")
     return splits
 
 
