@@ -26,14 +26,14 @@ class DataConfig(Settings):
     pieces: str = setting("unigram", "how sentencepiece learns its pieces", choices=("unigram", "bpe"))
     vocab_size: int | None = setting(
         None,
-        f"the most frequent ones of the training split are kept, this many with <eos> and <unk>; not given: all, of "
-        f"sentencepiece {PIECES_SIZE}",
+        f"this many tokens at most, the most frequent of training, <eos> and <unk> among them; not given: all, "
+        f"of sentencepiece {PIECES_SIZE}",
         low=3,
         below=2**31,
     )
     min_count: int | None = setting(
         None,
-        "those seen less often in training are <unk>; not given: the dataset's own, 11 for text8 and 1 for others",
+        "words seen less often than this in training are <unk>; not given: the dataset's own, 11 for text8, else 1",
         low=1,
         below=2**31,
     )

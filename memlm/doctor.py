@@ -17,9 +17,10 @@ from packaging.requirements import Requirement
 from memlm import checkpoint, files
 from memlm.config import LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data import fetch
-from memlm.data.catalog import CATALOG
+from memlm.data.catalog import CATALOG, how_to_get
 from memlm.data.chunks import gather, plan_epoch
 from memlm.data.corpus import encode
+from memlm.data.making import data_root
 from memlm.data.vocab import Vocabulary
 from memlm.doctor_runs import Check, all_runs
 from memlm.environment import environment
@@ -100,14 +101,14 @@ def datasets() -> Iterator[Check]:
     for name in CATALOG:
         try:
             if not fetch.present(name):
-                yield Check(name=f"data {name}", ok=None, found="not there", remedy=f"memlm data get {name}")
+                yield Check(name=f"data {name}", ok=None, found="not there", remedy=how_to_get(name))
                 continue
             results = fetch.verify(name)
             bad = [f"{result.path} {result.problem}" for result in results if not result.ok]
             found = "; ".join(bad) or f"{sum(not result.problem for result in results)} files, hashes right"
-            place = fetch.data_root() / name
+            place = data_root() / name
         except MemlmError as error:
-            bad, found, place = [name], str(error), fetch.data_root() / name
+            bad, found, place = [name], str(error), data_root() / name
         yield Check(name=f"data {name}", ok=not bad, found=found, remedy=f"move {place} away: memlm data get {name}")
 
 

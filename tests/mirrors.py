@@ -16,6 +16,7 @@ import pytest
 
 from memlm.data import catalog, fetch
 from memlm.data.entries import DataFile, Dataset
+from memlm.data.making import data_root
 from memlm.errors import MemlmError
 
 TEXTS = {
@@ -193,9 +194,9 @@ def assert_whole(folder: Path) -> None:
 
 def fails(name: str, **kwargs: Any) -> str:
     """The message of a get that must fail: one line, and nothing is left of the attempt."""
-    before = sorted(fetch.data_root().rglob("*"))
+    before = sorted(data_root().rglob("*"))
     with pytest.raises(MemlmError) as caught:
         fetch.get(name, **kwargs)
     assert "\n" not in str(caught.value)
-    assert sorted(fetch.data_root().rglob("*")) == before
+    assert sorted(data_root().rglob("*")) == before
     return str(caught.value)

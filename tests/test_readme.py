@@ -48,6 +48,20 @@ def test_the_commands_run_in_their_order(
         assert result.exit_code == 0, (line, result.output)
 
 
+def test_the_commands_of_any_text_run(memlm: Callable[..., Result], corpus: Path, monkeypatch: pytest.MonkeyPatch):
+    corpus.rename("text8")  # as ptb above
+    monkeypatch.setattr("memlm.data.dataset.CATALOG", {})
+    Path("my.txt").write_text("The cat sat on the mat\nA dog sat\n" * 100)
+    lines = commands("Any text")
+    assert any("--dataset my.txt --split" in line for line in lines)
+    for line in lines:
+        words = shlex.split(line)[1:]
+        words += QUICK if "my.txt" in words else ("--max-steps", "3", "--units", "6")
+        result = memlm(*words)
+        assert result.exit_code == 0, (line, result.output)
+    assert memlm("data", "info", "my.txt").exit_code == 0
+
+
 def test_the_commands_of_question_answering_run_in_their_order(memlm: Callable[..., Result], real_data: Path):
     Path("story.txt").write_text("Mary went to the kitchen.\nJohn moved to the garden.\n")
     lines = commands("Question answering")

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from memlm.data import fetch
+from memlm.data.making import data_root
 from memlm.data.questions import UNSEEN, encode, vocabulary
 from memlm.data.tasks import load_questions, task_counts, task_files, task_names
 from memlm.errors import MemlmError
@@ -65,7 +66,7 @@ def test_the_larger_edition_is_read_and_an_absent_file_is_named():
     assert len(load_questions("babi", 20, "10k")["train"]) == 10_000
     files = {size: task_files("babi", 20, size)["test"].read_bytes() for size in ("1k", "10k")}
     assert files["1k"] == files["10k"]
-    train = fetch.data_root() / "babi/en-10k/qa3_three-supporting-facts_train.txt"
+    train = data_root() / "babi/en-10k/qa3_three-supporting-facts_train.txt"
     if train.exists():
         assert len(load_questions("babi", 3, "10k")["train"]) == 10_000
     else:

@@ -31,11 +31,11 @@ def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TextFile:
-    """A text that is worth five processes here."""
+    """A text that is worth three processes here."""
     monkeypatch.setenv("MEMLM_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(workers, "WORTH", 0)
     monkeypatch.setattr(workers, "PIECE", 1)
-    monkeypatch.setattr(workers, "_cores", lambda: 5)
+    monkeypatch.setattr(workers, "_cores", lambda: 3)
     for module in (counts, encoded):
         monkeypatch.setattr(module, "WORTH_KEEPING", 0)
     path = tmp_path / "text"
@@ -145,7 +145,7 @@ def test_an_interrupt_ends_them_all(text: TextFile, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(workers, "bar", interrupt)
     with pytest.raises(KeyboardInterrupt):
         counts.word_counts(text)
-    assert [process.poll() is not None for process in begun] == [True] * 5
+    assert [process.poll() is not None for process in begun] == [True] * 3
     assert left(text) == []
 
 

@@ -27,7 +27,8 @@ def command() -> None:
 @_JSON
 def list_(as_json: bool) -> None:
     """The datasets that memlm knows, and which of them are there."""
-    from memlm.data.fetch import data_root, present
+    from memlm.data.fetch import present
+    from memlm.data.making import data_root
 
     root = data_root()
     entries = [
@@ -84,10 +85,11 @@ def info(name: str, as_json: bool, **settings: Any) -> None:
 def verify(name: str, as_json: bool) -> None:
     """Read every file of dataset NAME and compare hashes and counts; exit status 2 if one is wrong."""
     from memlm.data import fetch
+    from memlm.data.making import data_root
 
     results = fetch.verify(name)
     bad = [result for result in results if not result.ok]
-    place = fetch.data_root() / name
+    place = data_root() / name
     if as_json:
         files = [asdict(result) for result in results]
         click.echo(json.dumps({"name": name, "place": str(place.absolute()), "ok": not bad, "files": files}))

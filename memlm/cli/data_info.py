@@ -8,7 +8,7 @@ import click
 
 from memlm.cli import tables
 from memlm.config_data import DataConfig
-from memlm.data.catalog import CATALOG, lookup
+from memlm.data.catalog import CATALOG, how_to_get, lookup
 from memlm.data.entries import DataFile, Dataset
 
 if TYPE_CHECKING:
@@ -37,9 +37,10 @@ def show(name: str, data: DataConfig, *, as_json: bool) -> None:
 def _show_catalogued(entry: Dataset, data: DataConfig, *, as_json: bool) -> None:
     from memlm.data import fetch
     from memlm.data.description import describe
+    from memlm.data.making import data_root
 
     there = fetch.present(entry.name) or entry.generated  # what memlm makes itself is made now
-    place = (fetch.get(entry.name) if there else fetch.data_root() / entry.name).absolute()
+    place = (fetch.get(entry.name) if there else data_root() / entry.name).absolute()
     found = describe(entry.name, data) if there and entry.is_text else None
     questions = _questions(entry, place) if there and not found else []
     tasks = _tasks(entry.name) if there else []
@@ -48,14 +49,13 @@ def _show_catalogued(entry: Dataset, data: DataConfig, *, as_json: bool) -> None
         splits = found.to_dict() if found else {"splits": {row["split"]: row for row in questions}}
         click.echo(json.dumps(facts | splits | ({"tasks": tasks} if tasks else {})))
         return
-    get = entry.source or f"memlm data get {entry.name}"
     for label, text in (
         (entry.name, f"{entry.title}: {entry.about}"),
         ("licence", entry.licence),
         ("home", entry.homepage),
         ("mirrors", " ".join(entry.mirrors) or ("none: memlm generates it" if entry.generated else "none")),
         ("splits", entry.split_rule),
-        ("place", str(place) if there else f"not there; run: {get}"),
+        ("place", str(place) if there else f"not there; run: {how_to_get(entry.name)}"),
     ):
         click.echo(f"{label:<8} {text}")
     if found:

@@ -195,6 +195,11 @@ CATALOG: dict[str, Dataset] = {
 }
 
 
+def how_to_get(name: str) -> str:
+    """The command that puts a dataset in its place."""
+    return CATALOG[name].source or f"memlm data get {name}"
+
+
 def lookup(name: str) -> Dataset:
     """The dataset of this name. Raises MemlmError with the known names, the nearest one first."""
     if name not in CATALOG:

@@ -5,7 +5,6 @@ place, and one rename moves it there. What lies there already is never written o
 """
 
 import math
-import os
 import re
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -22,7 +21,7 @@ from memlm.data.check import CHUNK, FileResult, check_folder, settle, snapshot, 
 from memlm.data.corpus import TextFile
 from memlm.data.entries import SPLITS, is_archive
 from memlm.data.gather import Stage, few, from_archive, from_path, generate, save
-from memlm.data.making import making
+from memlm.data.making import data_root, making
 from memlm.data.splitting import split_file
 from memlm.data.unpack import ARCHIVE_LIMIT
 from memlm.errors import MemlmError
@@ -42,11 +41,6 @@ def _disk_errors() -> Iterator[None]:
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         raise MemlmError(f"cannot read or write{where}: {error.strerror or error}") from None
-
-
-def data_root() -> Path:
-    """Where datasets lie: `MEMLM_DATA`, or `data` in the current folder."""
-    return Path(os.environ.get("MEMLM_DATA") or "data").expanduser()
 
 
 def present(name: str) -> bool:

@@ -11,8 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from memlm.data.corpus import TextFile, sha256_of
-from memlm.data.fetch import data_root
-from memlm.data.making import making
+from memlm.data.making import data_root, making
 from memlm.errors import MemlmError
 
 WORTH_KEEPING = 1 << 20  # bytes of text; what is made of a smaller one is made faster than anyone would notice

@@ -1,5 +1,6 @@
-"""Making something that lies on the disk for all: by one process at a time, whole or not at all."""
+"""Where data lies on the disk for all, and making something there: by one process at a time, whole or not at all."""
 
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -7,6 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from memlm.locks import lock
+
+
+def data_root() -> Path:
+    """Where datasets lie: `MEMLM_DATA`, or `data` in the current folder."""
+    return Path(os.environ.get("MEMLM_DATA") or "data").expanduser()
 
 
 @contextmanager
