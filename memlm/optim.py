@@ -15,7 +15,8 @@ from memlm.config import TrainConfig
 class ClippedSGD:
     """p <- p - lr g min(1, clip / |g|), where g is the whole gradient, of all parameters together [C].
 
-    Gradients that are sparse (of embeddings, on a CPU) touch only the rows they hold.
+    Gradients that are sparse touch only the rows they hold. They hold each row once, as memlm.models.embedding makes
+    them: to have PyTorch sort them for that would cost some percent of a step.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, clip: float) -> None:
@@ -41,8 +42,8 @@ class ClippedSGD:
         A gradient that is not finite updates nothing on a CPU; on CUDA, where asking would cost a
         synchronisation, the caller sees it in the norm.
         """
-        gradients = [(p, _coalesced(p.grad)) for p in self.parameters if p.grad is not None]
-        values = [grad.values() if grad.is_sparse else grad for _, grad in gradients]
+        gradients = [(p, p.grad) for p in self.parameters if p.grad is not None]
+        values = [grad._values() if grad.is_sparse else grad for _, grad in gradients]
         norm: Tensor = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(values)))
         scale = (self.clip / norm).clamp_(max=1)
         if norm.is_cuda:
@@ -57,7 +58,7 @@ class ClippedSGD:
 
     def _update(self, parameter: nn.Parameter, grad: Tensor, value: Tensor, scale: float) -> None:
         if grad.is_sparse:
-            parameter.index_add_(0, grad.indices()[0], value.mul_(scale), alpha=-self.lr)
+            parameter.index_add_(0, grad._indices()[0], value.mul_(scale), alpha=-self.lr)
         else:
             parameter.add_(value, alpha=-self.lr * scale)
 
@@ -72,7 +73,7 @@ class StackedClippedSGD:
     @torch.no_grad()
     def norms(self) -> Tensor:
         """The norm (R,) of each restart's gradient, before the clip."""
-        gradients = [_coalesced(p.grad) for p in self.parameters if p.grad is not None]
+        gradients = [p.grad for p in self.parameters if p.grad is not None]
         norms: Tensor = torch.linalg.vector_norm(torch.stack([_norms(grad) for grad in gradients]), dim=0)
         return norms
 
@@ -85,14 +86,16 @@ class StackedClippedSGD:
         scales = torch.where(rates > 0, (self.clip / norms).clamp(max=1) * rates, 0)
         for parameter in self.parameters:
             if parameter.grad is not None:
-                self._update(parameter, _coalesced(parameter.grad), scales)
+                self._update(parameter, parameter.grad, scales)
             parameter.grad = None
 
     def _update(self, parameter: nn.Parameter, grad: Tensor, scales: Tensor) -> None:
         if grad.is_sparse:
-            restart, row = grad.indices()
+            restart, row = grad._indices()
             factors = scales[restart, None].to(grad.dtype)
-            values = torch.where(factors > 0, grad.values() * factors, 0)
+            values = grad._values().mul_(factors)
+            if not scales.all():
+                values.masked_fill_(factors == 0, 0)  # what is not finite is so even times 0
             parameter.flatten(0, 1).index_add_(0, restart * parameter.shape[1] + row, values, alpha=-1)
         elif grad.is_cuda:
             factors = scales.view(-1, *[1] * (grad.dim() - 1)).to(grad.dtype)
@@ -106,14 +109,10 @@ class StackedClippedSGD:
 def _norms(grad: Tensor) -> Tensor:
     """The norm (R,) of each restart's part of the gradient of a parameter (R, ...)."""
     if grad.is_sparse:
-        squares = grad.values().square().sum(dim=1)
-        return squares.new_zeros(grad.shape[0]).index_add_(0, grad.indices()[0], squares).sqrt_()
+        squares: Tensor = torch.linalg.vector_norm(grad._values(), dim=1).square_()
+        return squares.new_zeros(grad.shape[0]).index_add_(0, grad._indices()[0], squares).sqrt_()
     norms: Tensor = torch.linalg.vector_norm(grad, dim=tuple(range(1, grad.dim())))
     return norms
-
-
-def _coalesced(grad: Tensor) -> Tensor:
-    return grad.coalesce() if grad.is_sparse else grad
 
 
 @dataclass(kw_only=True)

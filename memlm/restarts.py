@@ -224,4 +224,5 @@ class Restarts:
     def _parameter_norms(self) -> list[float]:
         """The l2 norm of all parameters of each restart together."""
         norms = [torch.linalg.vector_norm(p.detach().flatten(1), dim=1) for p in self.model.parameters()]
-        return torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()  # type: ignore[no-any-return]
+        found: list[float] = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
+        return found

@@ -128,7 +128,7 @@ class Standings:
         A restart that was never validated has none.
         """
         found = [progress.best.get("valid_perplexity") for progress in self.each]
-        there = [value for value in found if value is not None and math.isfinite(value)]
+        there = [value for value in found if value is not None and math.isfinite(value)] or [math.inf]
         return {
             "seed": self.best["seed"],
             "restarts": [
