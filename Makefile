@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: demo test soak check bench format clean
+.PHONY: demo test soak soak-runs soak-readers check bench format clean
 
 demo: $(READY)  ## train MemN2N and the LSTM on the embedded sample, beside its known floor
 	$(BIN)/memlm data get stories
@@ -14,8 +14,14 @@ demo: $(READY)  ## train MemN2N and the LSTM on the embedded sample, beside its 
 test: check  ## every check of the project
 	$(BIN)/python -m pytest
 
-soak: $(READY)  ## the tests of trust in their long form; within 30 minutes
-	$(BIN)/python -m pytest --soak -m soak
+soak: $(READY)  ## the tests of trust in their long form, on two cores; within 30 minutes
+	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 --output-sync soak-runs soak-readers
+
+soak-runs: $(READY)
+	$(BIN)/python -m pytest --soak -m soak tests/test_soak_resume.py
+
+soak-readers: $(READY)
+	$(BIN)/python -m pytest --soak -m soak --ignore tests/test_soak_resume.py
 
 check: $(READY)  ## formatting, lint and types
 	$(BIN)/ruff format --check
