@@ -15,7 +15,7 @@ test: check  ## every check of the project
 	$(BIN)/python -m pytest
 
 soak: $(READY)  ## the tests of trust in their long form, on two cores; within 30 minutes
-	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 --output-sync soak-runs soak-readers
+	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 --output-sync=line soak-runs soak-readers
 
 soak-runs: $(READY)
 	$(BIN)/python -m pytest --soak -m soak tests/test_soak_resume.py
