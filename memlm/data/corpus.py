@@ -169,7 +169,7 @@ def encode_blocks(
     """Each block's ids; places are counted from the start of the first block, which begins a line or goes on."""
     count, after_end = 0, begins_line  # of the tokens before the block; whether it begins a line
     for words in blocks:
-        tokens = vocabulary.ids_of(words)
+        tokens = vocabulary.ids_of(words, begins_line=after_end)
         unknown = np.flatnonzero(tokens < 0)
         tokens[unknown] = vocabulary.unk
         ends = np.concatenate([[after_end], tokens == vocabulary.eos])

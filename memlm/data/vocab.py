@@ -2,7 +2,7 @@
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import repeat
 from pathlib import Path
 from typing import Self
@@ -18,6 +18,7 @@ EOS = "<eos>"
 UNK = "<unk>"
 
 Ids = npt.NDArray[np.int32]
+Flags = npt.NDArray[np.bool_]
 
 
 class WordList:
@@ -72,15 +73,16 @@ class WordList:
 class Vocabulary(WordList):
     """The tokens of a text, `<eos>` and `<unk>` among them; here they are words, and unknown words are `<unk>`.
 
-    A vocabulary of another kind gives other `ids_of`, and keeps more in a folder: memlm.data.vocabularies.
+    Vocabularies of other kinds, memlm.data.vocabularies, answer to the same: what is said of words here holds for the
+    words of a text whatever its tokens are.
     """
 
     def __init__(self, words: Sequence[str], *, lowercase: bool = False) -> None:
         super().__init__(words)
         self.lowercase = lowercase
-        if EOS not in self or UNK not in self:
+        if EOS not in self._ids or UNK not in self._ids:
             raise MemlmError(f"a vocabulary of a text holds {EOS} and {UNK}")
-        self.eos, self.unk = self.ids((EOS, UNK))
+        self.eos, self.unk = self._ids[EOS], self._ids[UNK]
 
     def __contains__(self, word: str) -> bool:
         return super().__contains__(word.lower() if self.lowercase else word)
@@ -102,28 +104,53 @@ class Vocabulary(WordList):
         # No word is empty: what begins so is no list of words.
         return hashlib.sha256("\n".join(["", "lowercase", *self.words]).encode()).hexdigest()
 
-    def ids_of(self, words: Sequence[str]) -> Ids:
+    def ids_of(self, words: Sequence[str], *, begins_line: bool = True) -> Ids:
         """The tokens of a block of words, as read_words yields them, `<eos>` among them; -1 for what is not known.
 
-        Each word has its tokens, one at least, whatever stands around it; `<eos>` is one token, that no other word
-        has. Of this kind every word is one.
+        Each word has one token at least, and `<eos>` one that no other word has. Blocks make the tokens of the whole,
+        wherever it is cut into them: `begins_line` tells of a block that begins the text, or comes after an `<eos>`.
+        Of this kind every word is one token.
         """
         return np.fromiter(self.ids(words), np.int32, len(words))
 
+    def word_starts(self, tokens: Ids) -> Flags:
+        """Which tokens (T,) of a text begin a word: its first one does, and each `<eos>`."""
+        return np.ones(len(tokens), bool)
+
+    def as_written(self, words: Sequence[str]) -> list[str]:
+        """The tokens of a text, its words given with `<eos>` among them, with the letters that stand there."""
+        return list(words)
+
+    def spelling(self, tokens: Iterable[int], *, begins_line: bool = True) -> Iterator[str]:
+        """What each token adds to a text: a space before a word inside a line, a line feed for `<eos>`."""
+        for token in tokens:
+            word = self.words[token]
+            yield "\n" if token == self.eos else word if begins_line else f" {word}"
+            begins_line = token == self.eos
+
     @classmethod
     def from_counts(
-        cls, counts: Counter[str], *, min_count: int = 1, size: int | None = None, lowercase: bool = False
-    ) -> "Vocabulary":
-        """The counted words by falling count and then alphabetically, `<eos>` and `<unk>` always among them.
-
-        Those seen less than `min_count` times are left out, and of the others all but the most frequent where there
-        are more than `size`; `<unk>` has its place by the count of all that were left out.
-        """
+        cls, counts: Mapping[str, int], *, min_count: int = 1, size: int | None = None, lowercase: bool = False
+    ) -> Self:
+        """The counted words, as `frequent` keeps and orders them."""
         folded: Counter[str] = Counter()
         for word, count in counts.items():
             folded[word.lower() if lowercase else word] += count
-        eos, unk = folded.pop(EOS, 0), folded.pop(UNK, 0)
-        ranked = sorted((word for word in folded if folded[word] >= max(1, min_count)), key=lambda w: (-folded[w], w))
-        kept = {word: folded[word] for word in (ranked if size is None else ranked[: size - 2])}
-        kept |= {EOS: eos, UNK: unk + folded.total() - sum(kept.values())}
-        return cls(sorted(kept, key=lambda word: (-kept[word], word)), lowercase=lowercase)
+        return cls(frequent(folded, min_count=min_count, size=size), lowercase=lowercase)
+
+
+def frequent(
+    counts: Mapping[str, int], *, min_count: int = 1, size: int | None = None, always: Sequence[str] = (EOS, UNK)
+) -> list[str]:
+    """The counted tokens by falling count and then alphabetically, those named by `always` among them.
+
+    Those seen less than `min_count` times are left out, and of the others all but the most frequent where there are
+    more than `size`; `<unk>` has its place by the count of all that were left out.
+    """
+    others = {token: count for token, count in counts.items() if token not in always}
+    ranked = sorted((token for token in others if others[token] >= max(1, min_count)), key=lambda t: (-others[t], t))
+    kept = {token: others[token] for token in (ranked if size is None else ranked[: size - len(always)])}
+    left_out = sum(others.values()) - sum(kept.values())
+    kept |= {token: counts.get(token, 0) for token in always}
+    kept[UNK] += left_out
+    return sorted(kept, key=lambda token: (-kept[token], token))
