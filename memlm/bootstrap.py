@@ -1,10 +1,10 @@
-"""Whether one model predicts a text better than another: a paired bootstrap over blocks of its tokens.
+"""Whether one model predicts a text better than another: a paired bootstrap over blocks of its words.
 
-T tokens in the text, R resamples.
+T words in the text, the end of a line being one, R resamples.
 
-What is resampled is the difference of the two models' nats at each token, so that what is hard for both cancels.
-Differences of nearby tokens are alike, and a bootstrap of single tokens would be too sure of itself; so a resample is
-made of blocks of consecutive tokens from anywhere in the text, which goes on at its start where it ends: the circular
+What is resampled is the difference of the two models' nats at each word, so that what is hard for both cancels.
+Differences of nearby words are alike, and a bootstrap of single words would be too sure of itself; so a resample is
+made of blocks of consecutive words from anywhere in the text, which goes on at its start where it ends: the circular
 block bootstrap of Politis and Romano 1992, "A circular block-resampling procedure for stationary data".
 """
 
@@ -27,12 +27,12 @@ BLOCKS = 20
 # How they vary is known from these few alone: Student's t of 19 degrees of freedom over the normal quantile, and the
 # n - 1 of a variance. The resampled means are spread out by this.
 WIDER = math.sqrt(BLOCKS / (BLOCKS - 1)) * 2.0930 / 1.9600
-FEWEST_TOKENS = 1000  # below, blocks would be hardly longer than sentences
+FEWEST_WORDS = 1000  # below, blocks would be hardly longer than sentences
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Nats a token of `one` less those of `other`, which is the log of the ratio of their perplexities.
+    """Nats a word of `one` less those of `other`, which is the log of the ratio of their perplexities.
 
     Below 0, the one is better. The interval from `low` to `high` holds the difference over all text of this kind in
     LEVEL of cases. It speaks of these two trained models: the same settings with another seed make another model.
@@ -50,7 +50,7 @@ class Difference:
     def figures(self) -> dict[str, Any]:
         """For JSON; ratios are of perplexities."""
         return {
-            "nats_per_token": self.nats,
+            "nats_per_word": self.nats,
             "nats_interval": [self.low, self.high],
             "perplexity_ratio": math.exp(self.nats),
             "ratio_interval": [math.exp(self.low), math.exp(self.high)],
@@ -73,16 +73,16 @@ class Difference:
 
 
 def paired(one: TokenNats, other: TokenNats, *, resamples: int = RESAMPLES, seed: int = 0) -> Difference:
-    """The difference of two models on a text, of which each gave its nats by token (T,).
+    """The difference of two models on a text, of which each gave its nats by word (T,).
 
     Raises MemlmError for a text that is too short to tell, or that a model holds impossible.
     """
     difference = one - other
     T = len(difference)
-    if T < FEWEST_TOKENS:
-        raise MemlmError(f"a text of {T:,} tokens is too short to tell a difference: it needs {FEWEST_TOKENS:,}")
+    if T < FEWEST_WORDS:
+        raise MemlmError(f"a text of {T:,} words is too short to tell a difference: it needs {FEWEST_WORDS:,}")
     if not np.isfinite(difference).all():
-        raise MemlmError("a token is impossible under one of the models: there is no mean to compare")
+        raise MemlmError("a word is impossible under one of the models: there is no mean to compare")
     mean = difference.mean()
     means = mean + WIDER * (resampled_means(difference, BLOCKS, resamples, np.random.default_rng(seed)) - mean)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])

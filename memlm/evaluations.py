@@ -1,4 +1,4 @@
-"""The evaluations that a run keeps: passports in evaluations.json, the nats of each token in scores/."""
+"""The evaluations that a run keeps: passports in evaluations.json, the nats of each token and word in scores/."""
 
 import math
 from dataclasses import dataclass
@@ -10,21 +10,24 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from memlm import checkpoint
+from memlm.data.dataset import TEXT
 from memlm.errors import MemlmError
 from memlm.evaluate import TokenNats
 from memlm.passport import Passport
 from memlm.runlog import RunFolder
 
 EVALUATIONS = "evaluations.json"
+NATS, WORD_NATS = "nats", "word_nats"  # in a file of scores: of each token, and of each word where that is another
 MOST_KEPT = 10_000_000  # tokens: 80 MB; no nats of a longer split are kept
 
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """A figure with what it rests on, and -log p of each token of the split: `nats` (T,)."""
+    """A figure with what it rests on, and -log p of each token of the split (T,) and of each of its words (W,)."""
 
     passport: Passport
     nats: TokenNats
+    word_nats: TokenNats
 
 
 def record(run: RunFolder, evaluation: Evaluation) -> None:
@@ -33,18 +36,21 @@ def record(run: RunFolder, evaluation: Evaluation) -> None:
     A kind is the split, protocol and checkpoint, the wrappers worn and the runs mixed in: "test/exact/best",
     "test/exact/best+cache+mix(ptb-kneser-ney-5)". A text that stands alone is one by its content.
 
-    The nats of each token are kept under the same name, as float64, of the exact protocol alone (the other one adds
-    up the same nats in another way) and of splits of up to MOST_KEPT tokens.
+    The nats of each word are kept under the same name, as float64, of the exact protocol alone (the other one adds
+    up the same nats in another way) and of splits of up to MOST_KEPT tokens; where words are not tokens, those of each
+    token too.
     """
-    passport, nats = evaluation.passport, evaluation.nats
+    passport, nats, word_nats = evaluation.passport, evaluation.nats, evaluation.word_nats
     wrappers = passport["wrappers"]
     mixed = ",".join(Path(other["run"]).name for other in wrappers.get("mix", ()))
     state = "+".join([passport["checkpoint"], *sorted(wrappers)]) + (f"({mixed})" if mixed else "")
-    alone = passport["text_sha256"]
+    alone = passport["text_sha256"] if passport["split"] == TEXT else None
     split = passport["split"] if alone is None else f"{passport['split']}-{alone[:16]}"
     key = f"{split}/{passport['protocol']}/{state}"
     if passport["protocol"] == "exact" and len(nats) <= MOST_KEPT:
-        run.write_bytes(_file(key), save({"nats": np.ascontiguousarray(nats, np.float64)}))
+        kept = {NATS: nats} if len(nats) == len(word_nats) else {NATS: nats, WORD_NATS: word_nats}
+        content = {name: np.ascontiguousarray(values, np.float64) for name, values in kept.items()}
+        run.write_bytes(_file(key), save(content))
     run.write_json(EVALUATIONS, run.read_json(EVALUATIONS) | {key: passport})
 
 
@@ -70,13 +76,14 @@ def best_passport(run: RunFolder, split: str, protocol: str) -> dict[str, Any]:
 
 
 def best_nats(run: RunFolder, split: str) -> TokenNats:
-    """-log p of each token of a split (T,) under the run's best state, as its exact evaluation kept them.
+    """-log p of each word of a split (W,) under the run's best state, as its exact evaluation kept them.
 
     Raises MemlmError if they are not there, or not those that the passport's figure was made of.
     """
     passport = best_passport(run, split, "exact")
     try:
         tokens, total = int(passport["tokens"]), float(passport["nats"])
+        words = int(passport.get("words", tokens))
     except (KeyError, TypeError, ValueError):
         raise MemlmError(f"{run.path} is damaged: {EVALUATIONS} lacks a figure") from None
     if tokens > MOST_KEPT:
@@ -84,12 +91,13 @@ def best_nats(run: RunFolder, split: str) -> TokenNats:
     path = run.path / _file(f"{split}/exact/best")
     again = f"run `memlm eval {run.path} --split {split}`"
     try:
-        nats = load(path.read_bytes())["nats"]
+        kept = load(path.read_bytes())
+        nats = kept[NATS if words == tokens else WORD_NATS]
     except FileNotFoundError:
         raise MemlmError(f"{run.path} keeps no nats of the tokens of {split}: {again}") from None
     except (OSError, SafetensorError, KeyError):
         raise MemlmError(f"{path} is damaged or can't be read: {again}") from None
-    if nats.shape != (tokens,) or not math.isclose(float(nats.sum()), total, rel_tol=1e-9):
+    if nats.shape != (words,) or not math.isclose(float(nats.sum()), total, rel_tol=1e-9):
         raise MemlmError(f"{path} is not of the evaluation in {EVALUATIONS}: {again}")
     return nats
 

@@ -21,13 +21,13 @@ class Facts(TypedDict):
     label: str
     dataset: str  # the file, where one was scored as a text of its own
     split: str
-    text_sha256: str | None  # of the bytes of that file
     protocol: str
     checkpoint: str
     step: int  # of training, at which the checkpoint was made
     parameters: int  # of the model itself, whatever it is mixed with
     data: dict[str, Any]  # settings by which the text became tokens
     tokenizer: str
+    vocabulary_size: int
     vocabulary_sha256: str
     context: int | str  # words before it that a prediction can see, or ALL_BEFORE
     wrappers: dict[str, Any]  # worn at evaluation: settings by name
@@ -54,8 +54,10 @@ class Passport(Facts, Program):
     perplexity_without_oov: float | None
     word_perplexity: float | None
     bits_per_character: float | None
-    floor_perplexity: float | None  # of a text whose entropy is known
+    floor_perplexity: float | None  # of a text whose entropy is known: a token
+    floor_word_perplexity: float | None  # a word
     data_sha256: str  # of the split's ids
+    text_sha256: str | None  # of the split's text, whatever its tokens are
 
 
 def make(
@@ -84,6 +86,8 @@ def make(
         word_perplexity=None if words is None else perplexity(total, words),
         bits_per_character=total / math.log(2) / text.characters if whole else None,
         floor_perplexity=None if floor_nats is None else perplexity(floor_nats, len(nats)),
+        floor_word_perplexity=None if floor_nats is None else perplexity(floor_nats, text.words),
         data_sha256=data_sha256(text),
+        text_sha256=text.text_sha256,
         **program(),
     )

@@ -1,5 +1,6 @@
 """Tables made from run folders."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from memlm import bootstrap
 from memlm.bootstrap import Difference
 from memlm.errors import MemlmError
+from memlm.evaluate import perplexity
 from memlm.evaluations import EVALUATIONS, best_nats, best_passport
 from memlm.learning_curves import Curve, draw
 from memlm.runlog import RunFolder
@@ -15,15 +17,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SPLITS = ("valid", "test")
-MUST_AGREE = ("dataset", "tokenizer", "vocabulary_sha256", "protocol", "data_sha256", "tokens")
+# Of scores of the exact protocol it is enough that they are of the same text.
+MUST_AGREE = ("dataset", "protocol", "tokenizer", "vocabulary_sha256", "data_sha256", "tokens")
 BEFORE_PASSPORTS = {"tokenizer": "words"}  # what an evaluation that does not say was made with
 
 
 def compare(paths: Sequence[Path], *, protocol: str = "exact") -> list[dict[str, Any]]:
-    """A row a run, of the figures of its best checkpoint; refused if they can't be compared.
+    """A row a run, of the figures of its best checkpoint; refused if they are not of the same text.
 
-    Keys: run, model, parameters, valid_perplexity, test_perplexity, valid_floor, test_floor, epochs, seconds, dataset,
-    protocol.
+    Keys: run, model, parameters, tokenizer, vocabulary_size, epochs, seconds, dataset, protocol; and of valid and of
+    test, as valid_tokens: perplexity, word_perplexity, bits_per_character, tokens, words, characters, oov, floor. What
+    the evaluation of an earlier memlm lacks is None.
     """
     runs = [RunFolder.open(path) for path in paths]
     scores = [{split: best_passport(run, split, protocol) for split in SPLITS} for run in runs]
@@ -31,6 +35,20 @@ def compare(paths: Sequence[Path], *, protocol: str = "exact") -> list[dict[str,
         for split in score:
             _refuse_if_different(runs[0], scores[0][split], run, score[split])
     return [_row(run, score) for run, score in zip(runs, scores, strict=True)]
+
+
+def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What speaks against the comparison of some rows: words that are `<unk>` to one run and not to another."""
+    found = []
+    for split in SPLITS:
+        counts = [row[f"{split}_oov"] for row in rows]
+        if None not in counts and len(set(counts)) > 1:
+            most, least = (rows[counts.index(pick(counts))]["run"] for pick in (max, min))
+            found.append(
+                f"{most} scores {max(counts):,} tokens of {split} as <unk>, {least} only {min(counts):,}: to predict "
+                f"<unk> is easier than to predict the word"
+            )
+    return found
 
 
 def differences(paths: Sequence[Path], *, protocol: str = "exact") -> list[dict[str, Difference | str]]:
@@ -50,15 +68,27 @@ def _difference(run: RunFolder, first: RunFolder, split: str, protocol: str) -> 
 
 def learning_curves(paths: Sequence[Path], rows: Sequence[Mapping[str, Any]]) -> "Figure":
     """Perplexity by epoch of compared runs, from their rows."""
-    curves = [
-        Curve(run=row["run"], perplexity=row["valid_perplexity"], history=RunFolder.open(path).metrics())
-        for path, row in zip(paths, rows, strict=True)
-    ]
-    title = f"Validation perplexity on {Path(rows[0]['dataset']).name}"
+    by_word = any(row["tokenizer"] != "words" for row in rows)
+    title = f"Validation perplexity {'a word ' if by_word else ''}on {Path(rows[0]['dataset']).name}"
     try:
+        curves = [
+            Curve(
+                run=row["run"],
+                perplexity=row["valid_word_perplexity"],
+                history=[_by_word(line, row) for line in RunFolder.open(path).metrics()],
+            )
+            for path, row in zip(paths, rows, strict=True)
+        ]
         return draw(curves, title=title, floor=rows[0]["valid_floor"])
     except (KeyError, TypeError):
         raise MemlmError("can't draw the runs: a metrics.jsonl lacks a figure") from None
+
+
+def _by_word(line: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A line of metrics with perplexities a word; of training by as many tokens a word as validation has."""
+    tokens, words = row["valid_tokens"], row["valid_words"]
+    keys = [key for key in ("train_perplexity", "valid_perplexity") if line[key] is not None and tokens != words]
+    return dict(line) | {key: perplexity(tokens * math.log(line[key]), words) for key in keys}
 
 
 def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
@@ -68,8 +98,9 @@ def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "run": str(run.path),
             "model": scores["test"]["label"],
             "parameters": scores["test"]["parameters"],
-            **{f"{split}_perplexity": score["perplexity"] for split, score in scores.items()},
-            **{f"{split}_floor": score.get("floor_perplexity") for split, score in scores.items()},
+            "tokenizer": scores["test"].get("tokenizer", "words"),
+            "vocabulary_size": scores["test"].get("vocabulary_size"),
+            **{f"{split}_{key}": value for split, score in scores.items() for key, value in _figures(score).items()},
             "epochs": len(history),
             "seconds": sum(epoch["seconds"] for epoch in history),
             "dataset": scores["test"]["dataset"],
@@ -79,14 +110,38 @@ def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
         raise MemlmError(f"{run.path} is damaged: {EVALUATIONS} or metrics.jsonl lacks a figure") from None
 
 
+def _figures(score: dict[str, Any]) -> dict[str, Any]:
+    """Of a split. An evaluation that does not say how many words there are is of words alone."""
+    if score.get("word_perplexity", score["perplexity"]) is None:
+        raise MemlmError(f"protocol {score['protocol']} gives parts of words no perplexity a word: compare by exact")
+    return {
+        "perplexity": score["perplexity"],
+        "word_perplexity": score.get("word_perplexity", score["perplexity"]),
+        "bits_per_character": score.get("bits_per_character"),
+        "tokens": score["tokens"],
+        "words": score.get("words", score["tokens"]),
+        "characters": score.get("characters"),
+        "oov": score.get("oov"),
+        "floor": score.get("floor_word_perplexity", score.get("floor_perplexity")),
+    }
+
+
 def _refuse_if_different(one: RunFolder, a: dict[str, Any], other: RunFolder, b: dict[str, Any]) -> None:
+    texts = [score.get("text_sha256") for score in (a, b)]
+    known = None not in texts
+    if known and a.get("protocol") == b.get("protocol") == "exact" and texts[0] == texts[1]:
+        return
     names = {"vocabulary_sha256": "vocabulary", "data_sha256": "text", "tokens": "number of scored tokens"}
     for key in MUST_AGREE:
         one_value, other_value = (score.get(key, BEFORE_PASSPORTS.get(key)) for score in (a, b))
         if one_value != other_value:
             values = "" if key in names else f" ({one_value}, {other_value})"
-            what = names.get(key, key)
-            raise MemlmError(f"{one.path} and {other.path} can't be compared: the {what} differs{values}")
+            hint = (
+                "" if known else "; evaluations of this version know more of the text: run `memlm eval` of both again"
+            )
+            raise MemlmError(
+                f"{one.path} and {other.path} can't be compared: the {names.get(key, key)} differs{values}{hint}"
+            )
 
 
 def duration(seconds: float) -> str:

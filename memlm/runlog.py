@@ -2,11 +2,11 @@
 
 - config.toml: resolved settings, written before the first step
 - env.json: versions, commit, hardware, command
-- vocab.txt: the vocabulary, a word a line in the order of the ids
+- vocab.txt: the vocabulary, a token a line in the order of the ids; tokenizer.model: what cuts words into pieces
 - metrics.jsonl: a line an epoch
 - events.*: TensorBoard (memlm.curves)
 - best/, last/: checkpoints, and in best.previous/, last.previous/ the ones before them (memlm.checkpoint)
-- evaluations.json, scores/, summary.json: the figures, and the nats of each token (memlm.evaluations)
+- evaluations.json, scores/, summary.json: the figures, and the nats of each token and word (memlm.evaluations)
 - lock: there while a process trains in the folder
 """
 
@@ -32,8 +32,8 @@ from memlm.locks import lock
 LOCK = "lock"
 # All that memlm writes into a run folder; --overwrite removes nothing else.
 OURS = (
-    *("env.json*", "config.toml*", "vocab.txt*", "metrics.jsonl*", "summary.json*", "evaluations.json*"),
-    *("best", "best.*", "last", "last.*", "scores", "events.out.tfevents.*", "task-*", LOCK),
+    *("env.json*", "config.toml*", "vocab.txt*", "tokenizer.model*", "metrics.jsonl*", "summary.json*"),
+    *("evaluations.json*", "best", "best.*", "last", "last.*", "scores", "events.out.tfevents.*", "task-*", LOCK),
 )
 
 Words = TypeVar("Words", bound=WordList)

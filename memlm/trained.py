@@ -95,9 +95,9 @@ class TrainedModel:
         nats = self._nats(text.tokens, tick)
         facts = self.facts(data, split, protocol, seconds=time.perf_counter() - began)
         floor = data.floor_nats.get(split)
-        return Evaluation(
-            passport=passport.make(nats, text, facts, memory_size=memory_size, floor_nats=floor), nats=nats
-        )
+        made = passport.make(nats, text, facts, memory_size=memory_size, floor_nats=floor)
+        starts = np.flatnonzero(self.vocabulary.word_starts(text.tokens))
+        return Evaluation(passport=made, nats=nats, word_nats=np.add.reduceat(nats, starts))
 
     def facts(self, data: TextDataset, split: str, protocol: str, *, seconds: float) -> Facts:
         """What a passport says of this model on a text."""
@@ -108,13 +108,13 @@ class TrainedModel:
             label=self.config.model.label,
             dataset=data.name,
             split=split,
-            text_sha256=data.text_sha256,
             protocol=protocol,
             checkpoint=self.checkpoint,
             step=self.step,
             parameters=self.model.parameter_count,
             data=asdict(self.config.data),
             tokenizer=self.vocabulary.tokenizer,
+            vocabulary_size=len(self.vocabulary),
             vocabulary_sha256=self.vocabulary.sha256,
             context=self._context_seen(),
             wrappers=dict(self.wrappers),

@@ -103,7 +103,7 @@ def test_a_clear_difference_is_never_certain(rng: np.random.Generator):
 
 
 def test_what_cannot_be_told_is_refused():
-    with pytest.raises(MemlmError, match="a text of 999 tokens is too short to tell a difference: it needs 1,000"):
+    with pytest.raises(MemlmError, match="a text of 999 words is too short to tell a difference: it needs 1,000"):
         paired(np.ones(999), np.ones(999))
-    with pytest.raises(MemlmError, match="a token is impossible under one of the models"):
+    with pytest.raises(MemlmError, match="a word is impossible under one of the models"):
         paired(np.full(2000, np.inf), np.ones(2000))

@@ -88,12 +88,12 @@ def test_compare_refuses_what_does_not_compare(run: Path, memlm: Memlm, corpus: 
 
     path = Path("runs/b/evaluations.json")
     scores = json.loads(path.read_text())
-    for key, value, words in (
-        ("protocol", "facebook", "the protocol differs (exact, facebook)"),
-        ("vocabulary_sha256", "0", "the vocabulary differs"),
-        ("data_sha256", "0", "the text differs"),
+    for changes, words in (
+        ({"protocol": "facebook"}, "the protocol differs (exact, facebook)"),
+        ({"text_sha256": "0", "vocabulary_sha256": "0"}, "the vocabulary differs"),
+        ({"text_sha256": "0", "data_sha256": "0"}, "the text differs"),
     ):
-        changed = {name: score | {key: value} for name, score in scores.items()}
+        changed = {name: score | changes for name, score in scores.items()}
         path.write_text(json.dumps(changed))
         assert words in refused(memlm("compare", run, "runs/b"))
     path.unlink()

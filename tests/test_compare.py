@@ -52,7 +52,7 @@ def test_a_difference_is_told_in_words_and_json(two: tuple[Path, Path], memlm: M
     assert found["test"]["perplexity_ratio"] == pytest.approx(ratio)
     low, high = found["test"]["ratio_interval"]
     assert 1 < low < ratio < high
-    assert found["test"]["nats_per_token"] == pytest.approx(np.log(ratio))
+    assert found["test"]["nats_per_word"] == pytest.approx(np.log(ratio))
     assert found["test"]["probability_better"] < 0.001
     assert found["test"]["told"] is True
     shown = lines(memlm("compare", *two).stdout)
@@ -93,23 +93,27 @@ def test_why_no_difference_is_told(two: tuple[Path, Path], memlm: Memlm):
 def test_a_short_text_tells_nothing(memlm: Memlm, corpus: Path):
     assert memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a").exit_code == 0
     shown = memlm("compare", "runs/a", "runs/a").stdout.splitlines()
-    assert shown.count("a text of 100 tokens is too short to tell a difference: it needs 1,000") == 1
+    assert shown.count("a text of 100 words is too short to tell a difference: it needs 1,000") == 1
 
 
-def test_other_tokenizers_do_not_compare_and_older_evaluations_do(two: tuple[Path, Path], memlm: Memlm):
+def test_other_texts_do_not_compare_and_older_evaluations_do(two: tuple[Path, Path], memlm: Memlm):
     path = two[1] / evaluations.EVALUATIONS
     kept = json.loads(path.read_text())
 
     def write(change: Any) -> None:
         path.write_text(json.dumps({name: change(dict(passport)) for name, passport in kept.items()}))
 
-    write(lambda passport: passport | {"tokenizer": "sentencepiece"})
-    message = "runs/a and runs/b can't be compared: the tokenizer differs (words, sentencepiece)"
-    assert refused(memlm("compare", *two)) == message
+    write(lambda passport: passport | {"text_sha256": "another", "data_sha256": "another"})
+    assert refused(memlm("compare", *two)) == "runs/a and runs/b can't be compared: the text differs"
     old = ("run", "label", "dataset", "protocol", "step", "parameters", "tokens", "nats", "perplexity")
     hashes = ("vocabulary_sha256", "data_sha256")
     write(lambda passport: {key: passport[key] for key in (*old, *hashes)})
     assert len(lines(memlm("compare", *two).stdout)) == 2
+    write(lambda passport: {key: passport[key] for key in (*old, *hashes)} | {"vocabulary_sha256": "another"})
+    message = refused(memlm("compare", *two))
+    assert message.startswith(
+        "runs/a and runs/b can't be compared: the vocabulary differs; evaluations of this version"
+    )
     write(lambda passport: passport | {"nats": None})
     assert "runs/b is damaged: evaluations.json lacks a figure" in memlm("compare", *two).stdout.splitlines()
 

@@ -105,7 +105,7 @@ class Kept:
 
     def keep(self, nats: np.ndarray, text: EncodedText, protocol: str = "exact", **wrappers: object) -> None:
         made = passport.make(nats, text, facts(protocol, **wrappers), memory_size=2)
-        evaluations.record(self.run, evaluations.Evaluation(passport=made, nats=nats))
+        evaluations.record(self.run, evaluations.Evaluation(passport=made, nats=nats, word_nats=nats))
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import click
 
 from memlm import jsontext
 from memlm.cli import answers, tables
+from memlm.cli.figures import UNITS
 from memlm.cli.plots import plot_options
 from memlm.config import PROTOCOLS
 
@@ -23,9 +24,10 @@ if TYPE_CHECKING:
 def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | None, overwrite: bool) -> None:
     """Runs side by side: perplexities of their best states, and whether each differs from the first.
 
-    A difference is told by a paired bootstrap over blocks of tokens. It speaks of these trained models: the same
-    settings with another seed make another model. Refused if dataset, tokenizer, vocabulary or protocol differ: such
-    perplexities do not compare. Runs of question answering stand beside one another by their errors in each task.
+    A difference is told by a paired bootstrap over blocks of words. It speaks of these trained models: the same
+    settings with another seed make another model. Where tokens are parts of words in any of the runs, perplexities
+    are a word: they compare whatever the tokens are. Refused if the text or the protocol differs. Runs of question
+    answering stand beside one another by their errors in each task.
     """
     from memlm import pictures, report
     from memlm.runlog import RunFolder
@@ -45,7 +47,7 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
         )
         return
     _print_table(rows)
-    lines = [
+    lines = report.warnings(rows) + [
         difference if isinstance(difference, str) else in_words(difference, row["run"], rows[0]["run"], split)
         for row, by_split in zip(rows, differences, strict=True)
         for split, difference in by_split.items()
@@ -97,23 +99,41 @@ def _with_differences(row: dict[str, Any], by_split: dict[str, Any]) -> dict[str
 
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
+    """A row a run; where tokens are parts of words, with what they are and the counts of the test split."""
     from memlm.report import duration
 
-    columns = ("run", "model", "parameters", "valid ppl", "test ppl", "epochs", "time")
-    cells: list[tuple[object, ...]] = [
-        (
+    columns = ["run", "model", "parameters", "valid ppl", "test ppl", "epochs", "time"]
+    cells: list[list[object]] = [
+        [
             row["run"],
             row["model"],
             row["parameters"],
-            f"{row['valid_perplexity']:.2f}",
-            f"{row['test_perplexity']:.2f}",
+            f"{row['valid_word_perplexity']:.2f}",
+            f"{row['test_word_perplexity']:.2f}",
             row["epochs"],
             duration(row["seconds"]),
-        )
+        ]
         for row in rows
     ]
     if rows[0]["valid_floor"] is not None:
         cells.append(
-            ("", "entropy floor", "", f"{rows[0]['valid_floor']:.2f}", f"{rows[0]['test_floor']:.2f}", "", "")
+            ["", "entropy floor", "", f"{rows[0]['valid_floor']:.2f}", f"{rows[0]['test_floor']:.2f}", "", ""]
         )
-    tables.show(columns, cells, title=f"{rows[0]['dataset']}, protocol {rows[0]['protocol']}")
+    title = f"{rows[0]['dataset']}, protocol {rows[0]['protocol']}"
+    if any(row["tokenizer"] != "words" for row in rows):
+        columns += ["tokens", "test ppl a token", "test bits a character", "test tokens"]
+        for line, row in zip(cells, rows, strict=False):
+            line += _of_tokens(row)
+        cells = [line + [""] * (len(columns) - len(line)) for line in cells]
+        counts = f"test has {rows[0]['test_words']:,} words and {rows[0]['test_characters']:,} characters"
+        title += f"; perplexity a word, an <eos> a line among them; {counts}"
+    tables.show(columns, cells, title=title)
+
+
+def _of_tokens(row: dict[str, Any]) -> list[object]:
+    return [
+        f"{row['vocabulary_size']:,} {UNITS[row['tokenizer']]}s",
+        f"{row['test_perplexity']:.2f}",
+        f"{row['test_bits_per_character']:.3f}",
+        row["test_tokens"],
+    ]

@@ -8,13 +8,11 @@ import click
 
 from memlm import report
 from memlm.cli.bars import BarDisplay
-from memlm.data.dataset import TextDataset
 from memlm.evaluate import perplexity
 from memlm.progress import Totals
 from memlm.roles import Standing
 from memlm.standings import Standings
 
-SCORED = ("valid", "test")  # the splits that a finished run has figures of
 HEADER = f"{'epoch':>5} {'train ppl':>10} {'valid ppl':>10} {'lr':>9} {'grad norm':>10} {'tokens/s':>9} {'time':>8}"
 
 
@@ -67,14 +65,6 @@ def _spread(metrics: Mapping[str, Any]) -> str:
     """Validation of the best and the worst restart, and the seed of the best one."""
     found = [perplexity for perplexity in metrics["valid_perplexity_by_seed"].values() if perplexity is not None]
     return f"{min(found):.2f} to {max(found):.2f}, {metrics['seed']}"
-
-
-def say_floor(display: Display, data: TextDataset) -> None:
-    """The entropy floor of a text that has one."""
-    if data.floor_nats:
-        floors = {split: perplexity(data.floor_nats[split], len(data.splits[split].tokens)) for split in SCORED}
-        shown = ", ".join(f"{split} {floor:.2f}" for split, floor in floors.items())
-        display.say(f"no model can be below the entropy floor: {shown}")
 
 
 def say_restarts(display: Display, standings: Standings) -> None:

@@ -8,6 +8,7 @@ import click
 
 from memlm import jsontext
 from memlm.cli import answers
+from memlm.cli.figures import in_words
 from memlm.cli.options import checkpoint_option, device_option
 from memlm.config import PROTOCOLS
 from memlm.errors import MemlmError
@@ -99,13 +100,12 @@ def command(
 
 
 def _line(result: "Passport") -> str:
-    floor = f", floor {result['floor_perplexity']:.2f}" if result["floor_perplexity"] is not None else ""
-    unknown = f"{result['oov']:,} unknown words" + (f" ({result['oov_share']:.2%})" if result["oov"] else "")
-    counts = f"{result['tokens']:,} tokens, {unknown}"
+    from memlm.data.dataset import TEXT
+
     how = f"protocol {result['protocol']}, checkpoint {result['checkpoint']}"
     wrappers = result["wrappers"]
     worn = "".join(f" + {name}" for name in wrappers if name != "mix")
     worn += "".join(f" + {other['weight']:.2f} of {other['label']}" for other in wrappers.get("mix", ()))
-    text = result["dataset"] if result["text_sha256"] else f"{result['dataset']} {result['split']}"
-    where = f"{result['label']}{worn} on {text}"
-    return f"{where}: perplexity {result['perplexity']:.2f}{floor} ({counts}, {how})"
+    text = result["dataset"] if result["split"] == TEXT else f"{result['dataset']} {result['split']}"
+    figures, counts = in_words(result)
+    return f"{result['label']}{worn} on {text}: {figures} ({counts}, {how})"

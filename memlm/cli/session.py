@@ -9,7 +9,8 @@ from typing import Any
 import torch
 
 from memlm import checkpoint, cutoffs, evaluations, train
-from memlm.cli.display import SCORED, Display, say_floor, say_restarts
+from memlm.cli.display import Display, say_restarts
+from memlm.cli.figures import SCORED, about_text, results
 from memlm.config import Config, MemN2NConfig
 from memlm.curves import write_result
 from memlm.data import dataset
@@ -66,7 +67,8 @@ class Session:
             display.say(dataset.split_rule(self.config.dataset, self.config.data))
         if len(seeds) > 1:
             display.say(f"{len(seeds)} restarts side by side, of seeds {seeds[0]} to {seeds[-1]}")
-        say_floor(display, self.data)
+        for line in about_text(self.config, self.data):
+            display.say(line)
         if self.training.progress.step:
             display.say(f"going on after step {self.training.progress.step}")
         display.begin(len(seeds))
@@ -92,18 +94,26 @@ def conclude(
         if requests.stop():
             raise train.Stopped
 
-    figures = {}
+    figures: dict[str, float] = {}
+    passports = {}
     for split in SCORED:
         try:
             evaluation = trained.score(data, split, tick=check_stop)
         except train.Stopped:
             return False
         evaluations.record(run, evaluation)
-        figures[f"{split}_perplexity"] = evaluation.passport["perplexity"]
+        passports[split] = made = evaluation.passport
+        found = {
+            "perplexity": made["perplexity"],
+            "word_perplexity": made["word_perplexity"],
+            "bits_per_character": made["bits_per_character"],
+        }
+        figures |= {f"{split}_{name}": value for name, value in found.items() if value is not None}
     history = run.metrics()
     summary = {
         "model": config.model.name,
         "label": config.model.label,
+        "tokenizer": data.vocabulary.tokenizer,
         "dataset": data.name,
         "parameters": trained.model.parameter_count,
         "protocol": "exact",
@@ -118,8 +128,8 @@ def conclude(
     }
     write_result(run.path, config, figures, steps)
     run.write_json("summary.json", summary)
-    shown = ", ".join(f"{split} {figures[f'{split}_perplexity']:.2f}" for split in SCORED)
-    display.say(f"best epoch {best_epoch}: perplexity {shown}")
+    for line in results(best_epoch, passports):
+        display.say(line)
     if standings:
         say_restarts(display, standings)
     return True

@@ -10,7 +10,7 @@ from memlm.config import Config
 from memlm.config_data import DataConfig
 from memlm.data import fetch, vocabularies
 from memlm.data.catalog import CATALOG, lookup
-from memlm.data.corpus import EncodedText, TextFile, sha256_of
+from memlm.data.corpus import EncodedText, TextFile
 from memlm.data.encoded import load_encoded
 from memlm.data.entries import SPLITS
 from memlm.data.splitting import is_one_line, split_file
@@ -29,7 +29,6 @@ class TextDataset:
     vocabulary: Vocabulary
     splits: Mapping[str, EncodedText]
     floor_nats: Mapping[str, float] = field(default_factory=dict)
-    text_sha256: str | None = None  # of the bytes of a text that stands alone
 
     @property
     def sha256(self) -> dict[str, str]:
@@ -68,13 +67,8 @@ def load(
 
 def one_text(path: Path, vocabulary: Vocabulary) -> TextDataset:
     """A file as a text of its own, whose only split is TEXT, under a vocabulary made before."""
-    text = TextFile(path)
-    return TextDataset(
-        name=str(path.resolve()),
-        vocabulary=vocabulary,
-        splits={TEXT: load_encoded(text, vocabulary)},
-        text_sha256=sha256_of(text),
-    )
+    encoded = load_encoded(TextFile(path), vocabulary)
+    return TextDataset(name=str(path.resolve()), vocabulary=vocabulary, splits={TEXT: encoded})
 
 
 def settled(config: Config) -> Config:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from memlm.data import workers
-from memlm.data.corpus import EncodedText, TextFile, encode_blocks, join, read_words, size_of
+from memlm.data.corpus import EncodedText, TextFile, encode_blocks, join, read_words, sha256_of, size_of
 from memlm.data.kept import WORTH_KEEPING, kept
 from memlm.data.vocab import Vocabulary
 
@@ -34,7 +34,10 @@ def load_encoded(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
     if size_of(text) >= WORTH_KEEPING:
         made_of = f"tokens {FORMAT} {vocabulary.sha256}"
         found = kept(text, made_of, ".tokens", read=mapped, make=lambda place: _make(text, vocabulary, place))
-    return found or _in_memory(text, vocabulary)
+    content = sha256_of(text)
+    # A text in small letters is another one.
+    as_read = hashlib.sha256(f"{content} lowercase".encode()).hexdigest() if vocabulary.lowercase else content
+    return replace(found or _in_memory(text, vocabulary), text_sha256=as_read)
 
 
 def _in_memory(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
