@@ -1,8 +1,8 @@
 r"""N-gram models in the ARPA format, which SRILM, KenLM and others read.
 
 After the numbers of n-grams there is a line for each: log10 p of the last word, the words, and log10 of the backoff
-weight where the n-gram is a context. `<eos>` is `</s>` where it is predicted. As a line's start, which is not, it is
-`<s>`: -99 stands for the log10 p of that.
+weight where the n-gram is a context. Words are the model's tokens, whatever these are. `<eos>` is `</s>` where it is
+predicted. As a line's start, which is not, it is `<s>`: -99 stands for the log10 p of that.
 """
 
 import math
@@ -17,6 +17,7 @@ from memlm.errors import MemlmError
 from memlm.models import KneserNey
 
 START, END = "<s>", "</s>"
+SPACE = "<space>"  # the token that is a space, of characters: the format has spaces between words
 BLOCK = 50_000  # n-grams formatted at a time
 
 
@@ -35,6 +36,7 @@ def write(
     """
     if path.exists() and not overwrite:
         raise MemlmError(f"{path} is there: choose another name or give --overwrite")
+    words = [SPACE if word == " " else word for word in words]
     for mark in (START, END):
         if mark in words:
             raise MemlmError(

@@ -43,9 +43,10 @@ class Piece(NamedTuple):
 class Attention:
     """What each hop looked at to predict some words of a text.
 
-    `words` are the text's, as written, `<eos>` after each line that ended; of those that are `unknown` the model saw
-    `<unk>`. `targets` (T,) are places in `words`: len(words) is that of the word after the text. `weights` (K, T, N):
-    slot n of target t is the word at targets[t] - N + n, and has weight 0 where that is before the start.
+    `words` are the text's tokens, as written, `<eos>` after each line that ended: words, pieces or characters; of
+    those that are `unknown` the model saw `<unk>`. `targets` (T,) are places in `words`: len(words) is that of the
+    word after the text. `weights` (K, T, N): slot n of target t is the word at targets[t] - N + n, and has weight 0
+    where that is before the start.
     """
 
     words: Sequence[str]
@@ -54,10 +55,11 @@ class Attention:
     weights: Weights
 
     def label(self, place: int) -> str:
-        """The word at a place, as written, with a mark if the model knows it as `<unk>` alone."""
+        """The word at a place, as written, with a mark if the model knows it as `<unk>` alone; `␣` is a space."""
         if place == len(self.words):
             return "(next word)"
-        return f"{self.words[place]} ({UNK})" if self.unknown[place] else self.words[place]
+        word = self.words[place].replace(" ", "␣")
+        return f"{word} ({UNK})" if self.unknown[place] else word
 
     def past(self, t: int) -> tuple[int, Weights]:
         """Where in `words` the memory of target number `t` begins, and the weights (K, P) of its P words."""

@@ -3,25 +3,40 @@
 L tokens of a line, V words.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
-from memlm.data.corpus import BOM, encode
+import numpy as np
+
+from memlm.data.corpus import BOM, Tokens, encode
 from memlm.data.vocab import EOS, Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluate import perplexity
 from memlm.streams import Stream, blocks
 
 
+class Part(NamedTuple):
+    """A token that is a part of a word: a piece or a character, as the vocabulary has it."""
+
+    token: str
+    log_probability: float  # natural; of <unk>, where the vocabulary does not hold it
+    rank: int  # 1 + the number of tokens that were likelier
+
+
 @dataclass(frozen=True, kw_only=True)
 class ScoredToken:
-    """A word as it stands in the text, or the `<eos>` of its line."""
+    """A word as it stands in the text, or the `<eos>` of its line.
+
+    Where the model's tokens are not words, the word has `parts`, whose log-probabilities add up to its own, and no
+    rank of its own.
+    """
 
     word: str
     log_probability: float  # natural; of <unk>, where the vocabulary does not hold the word
-    rank: int  # 1 + the number of words that were likelier
+    rank: int | None  # 1 + the number of words that were likelier
     oov: bool
+    parts: Sequence[Part] = ()
 
 
 @dataclass(kw_only=True)
@@ -67,20 +82,35 @@ def score_lines(stream: Stream, vocabulary: Vocabulary, lines: Iterable[str]) ->
     """Each line with the `<eos>` that ends it, given all the lines before it."""
     for line in lines:
         words = line.split()
-        encoded = encode([words], vocabulary)
-        log_p, ranks = [], []
-        for block in blocks(encoded.tokens, stream.device):
-            rows = stream.read(block)
-            of_targets = rows.gather(1, block[:, None])
-            log_p += of_targets.squeeze(1).tolist()
-            ranks += (1 + (rows > of_targets).sum(dim=1)).tolist()
+        tokens = encode([words], vocabulary).tokens
+        parts = list(_parts(stream, vocabulary, tokens))
+        starts = np.flatnonzero(vocabulary.word_starts(tokens)).tolist()
         known = [word in vocabulary for word in words] + [True]
         yield ScoredSentence(
             tokens=[
-                ScoredToken(word=word, log_probability=p, rank=rank, oov=not is_known)
-                for word, p, rank, is_known in zip([*words, EOS], log_p, ranks, known, strict=True)
+                _of_parts(word, parts[start:end], oov=not is_known, is_one=vocabulary.is_of_words)
+                for word, start, end, is_known in zip(
+                    [*words, EOS], starts, [*starts[1:], len(parts)], known, strict=True
+                )
             ]
         )
+
+
+def _parts(stream: Stream, vocabulary: Vocabulary, tokens: Tokens) -> Iterator[Part]:
+    """Each token scored."""
+    for block in blocks(tokens, stream.device):
+        rows = stream.read(block)
+        log_p = rows.gather(1, block[:, None])
+        ranks = 1 + (rows > log_p).sum(dim=1)
+        for token, *figures in zip(block.tolist(), log_p.squeeze(1).tolist(), ranks.tolist(), strict=True):
+            yield Part(vocabulary.words[token], *figures)
+
+
+def _of_parts(word: str, parts: Sequence[Part], *, oov: bool, is_one: bool) -> ScoredToken:
+    log_p = sum(part.log_probability for part in parts)
+    if is_one:
+        return ScoredToken(word=word, log_probability=log_p, rank=parts[0].rank, oov=oov)
+    return ScoredToken(word=word, log_probability=log_p, rank=None, oov=oov, parts=parts)
 
 
 def read_lines(file: BinaryIO, name: str) -> Iterator[str]:

@@ -22,7 +22,7 @@ from memlm.data.vocab import Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluate import TokenNats, check_protocol, perplexity, token_nats, usual_targets_at_once
 from memlm.evaluations import Evaluation
-from memlm.generate import generate
+from memlm.generate import Drawn, generate
 from memlm.models import LanguageModel, build
 from memlm.passport import ALL_BEFORE, Facts, Passport
 from memlm.runlog import RunFolder
@@ -143,7 +143,7 @@ class TrainedModel:
         return max(model.context_size for model in models)
 
     def token_nats(self, text: str) -> TokenNats:
-        """-log p of each word of the text and of the `<eos>` after each of its lines, given all before it: (T,)."""
+        """-log p of each token of the text and of the `<eos>` after each of its lines, given all before it: (T,)."""
         return self._nats(self._encode(text).tokens)
 
     def _nats(self, tokens: Tokens, tick: Tick = lambda done, total: None) -> TokenNats:
@@ -158,13 +158,13 @@ class TrainedModel:
         return np.concatenate(pieces)
 
     def perplexity(self, text: str) -> float:
-        """Perplexity of a text: words split at white space, one `<eos>` a line, unknown words as `<unk>`."""
+        """Perplexity of a text, a token: words split at white space, one `<eos>` a line, unknown words as `<unk>`."""
         nats = self.token_nats(text)
         return perplexity(float(nats.sum()), len(nats))
 
     @torch.no_grad()
     def next_word(self, context: str) -> NextWord:
-        """Distribution of the word after `context`; a context that ends with a line break is at a line's start."""
+        """Distribution of the token after `context`; a context that ends with a line break is at a line's start."""
         tokens, C = self._context(context), self.model.context_size
         if self.model.carries_state:
             seen, empty = tokens, C  # it starts before the first word
@@ -188,7 +188,7 @@ class TrainedModel:
         Words and lines are those of `next_word`: a text that ends with a line break is at a line's start.
         """
         self._refuse_without_memory()
-        words = attention.split_words(text)
+        words, _ = self.cut(text)
         if not words:
             raise MemlmError("the text is empty: there is no word to look at")
         places = list(range(len(words) + 1) if targets is None else targets)
@@ -198,10 +198,16 @@ class TrainedModel:
             )
         return Attention(
             words=words,
-            unknown=[word not in self.vocabulary for word in words],
+            unknown=(self.vocabulary.ids_of(attention.split_words(text)) < 0).tolist(),
             targets=places,
             weights=attention.of_targets(self.model, self._context(text), places),
         )
+
+    def cut(self, text: str) -> tuple[list[str], list[int]]:
+        """The tokens of a text as written, `<eos>` after each line that ended, and the places where words begin."""
+        words = attention.split_words(text)
+        starts = self.vocabulary.word_starts(self._context(text))
+        return self.vocabulary.as_written(words), np.flatnonzero(starts).tolist()
 
     def average_attention(self, split: str = "valid", *, tick: Tick = lambda done, total: None) -> AverageAttention:
         """Mean weight of each slot at each hop over a split: the paper's Figure 3, before its rows are scaled.
@@ -225,10 +231,8 @@ class TrainedModel:
         for line in lines:
             yield from score_lines(self.stream(), self.vocabulary, [line])
 
-    def generate(
-        self, prompt: str = "", sampling: Sampling | None = None, *, seed: int
-    ) -> Iterator[tuple[str, float]]:
-        """Words that go on from a prompt, as they are drawn, each with its log-probability; `<eos>` ends a line."""
+    def generate(self, prompt: str = "", sampling: Sampling | None = None, *, seed: int) -> Iterator[Drawn]:
+        """What goes on from a prompt, token by token as it is drawn; `<eos>` ends a line."""
         tokens = self._context(prompt)
         return generate(self.stream(), self.vocabulary, tokens, sampling or Sampling(), seed=seed)
 

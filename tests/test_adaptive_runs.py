@@ -44,7 +44,7 @@ def test_a_run_is_trained_and_put_to_every_use(kind: str, memlm: Memlm, corpus: 
 
     model = package.load(run)
     assert model.next_word("a0 b0").probabilities.sum() == pytest.approx(1, abs=1e-5)
-    words = [word for word, _ in model.generate("a0 b0 c0", seed=1)]
+    words = [word for word, _, _ in model.generate("a0 b0 c0", seed=1)]
     assert set(words) <= set(model.vocabulary.words)
     (scored,) = model.score_lines("a0 b0 c0 d")
     assert -scored.sums.log_probability == pytest.approx(model.token_nats("a0 b0 c0 d").sum(), rel=1e-5)

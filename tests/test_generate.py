@@ -44,7 +44,7 @@ def test_words_are_drawn_by_the_distribution(sampling: Sampling, never: int | No
 def test_the_likeliest_words_are_those_that_the_model_expects(trained: package.TrainedModel):  # noqa: F811
     drawn = list(trained.generate("a0 b0", Sampling(words=6, temperature=0), seed=1))
     context = "a0 b0"
-    for word, log_p in drawn:
+    for word, log_p, _ in drawn:
         ((best, p),) = [pair for pair in trained.next_word(context).top(2) if pair[0] != "<unk>"][:1]
         assert word == best
         assert torch.tensor(log_p).exp() == pytest.approx(p, rel=1e-4)

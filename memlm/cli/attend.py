@@ -26,7 +26,10 @@ MEANING = "Weights, 1 in all for each hop; shaded by the hop's largest; not show
 @click.command("attend")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--text", help="a text; not given: standard input")
-@click.option("--word", help="look at the predictions of this word of the text  [default: of the word after it]")
+@click.option(
+    "--word",
+    help="look at the predictions of this word of the text, or of its first part  [default: of what comes after it]",
+)
 @click.option("--all", "every", is_flag=True, help="look at the prediction of each word of the text")
 @click.option("--top", type=click.IntRange(1), default=15, show_default=True, help="past words shown on their own")
 @click.option("--average", is_flag=True, help="mean over a split by place in the memory: the paper's Figure 3")
@@ -88,13 +91,14 @@ def _text(
 
     if text is None:
         text = _standard_input()
-    words = attention.split_words(text)
+    tokens, starts = model.cut(text)
     if word is None:
-        places = list(range(len(words) + 1)) if every else [len(words)]
-    elif word in words:
-        places = [place for place, other in enumerate(words) if other == word]
+        places = list(range(len(tokens) + 1)) if every else [len(tokens)]
     else:
-        raise MemlmError(f"the text has no word {word!r}")
+        of_words = zip(starts, attention.split_words(text), strict=True)
+        places = [place for place, other in of_words if other == word]
+        if not places:
+            raise MemlmError(f"the text has no word {word!r}")
     attended = model.attend(text, targets=places)
     if plot is not None:
         pictures.save(_picture(attended, top, _name(model)), plot)
@@ -118,7 +122,8 @@ def _standard_input() -> str:
 
 def _print_maps(model: "TrainedModel", attended: "Attention", text: str, top: int) -> None:
     for t, place in enumerate(attended.targets):
-        before = " ".join(attended.words[max(0, place - WORDS_BEFORE) : place])
+        between = " " if model.vocabulary.is_of_words else ""
+        before = between.join(attended.words[max(0, place - WORDS_BEFORE) : place])
         dots = "... " if place > WORDS_BEFORE else ""
         click.echo(f"{_name(model)}: what each hop looks at to predict the word after: {dots}{before}")
         heat.show_words(attended, t, top)

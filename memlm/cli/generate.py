@@ -2,13 +2,16 @@
 
 import secrets
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memlm import jsontext
 from memlm.cli.options import checkpoint_option, device_option, plain_options
 from memlm.sampling import Sampling
+
+if TYPE_CHECKING:
+    from memlm.generate import Drawn
 
 
 @click.command("generate")
@@ -27,7 +30,6 @@ def command(
 ) -> None:
     """Let a model write: each word is shown as it is drawn, and a line end where it ends a line."""
     from memlm import trained
-    from memlm.data.vocab import EOS
 
     sampling = Sampling(**options)
     model = trained.load(run, checkpoint=checkpoint, device=device)
@@ -35,15 +37,25 @@ def command(
     for number in range(first, first + samples):
         drawn = model.generate(prompt, sampling, seed=number)
         if as_json:
-            words, log_p = zip(*drawn, strict=True)
-            text = {"seed": number, "prompt": prompt, "words": words, "log_probability": sum(log_p)}
-            click.echo(jsontext.dumps(text))
+            click.echo(jsontext.dumps({"seed": number, "prompt": prompt} | _as_json(list(drawn))))
             continue
         if samples > 1:
             click.echo(f"# sample {number - first + 1}, seed {number}")
         click.echo(prompt, nl=False)
-        at_start = not prompt or prompt.endswith("\n")
-        for word, _ in drawn:
-            click.echo("\n" if word == EOS else word if at_start else f" {word}", nl=False)
-            at_start = word == EOS
-        click.echo("" if at_start else "\n", nl=False)
+        last = prompt or "\n"
+        for token in drawn:
+            click.echo(token.text, nl=False)
+            last = token.text or last
+        click.echo("" if last.endswith("\n") else "\n", nl=False)
+
+
+def _as_json(drawn: list["Drawn"]) -> dict[str, Any]:
+    """What was drawn as text, as words with `<eos>` for the end of each line, and its log-probability."""
+    from memlm.attention import split_words
+
+    text = "".join(token.text for token in drawn)
+    return {
+        "text": text,
+        "words": split_words(text),
+        "log_probability": sum(token.log_probability for token in drawn),
+    }

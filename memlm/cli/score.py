@@ -26,8 +26,10 @@ if TYPE_CHECKING:
 def command(run: Path, file: Path, independent: bool, checkpoint: str, device: str, as_json: bool) -> None:
     """Score each word of a text, a sentence a line; FILE is - or left out for standard input.
 
-    A line a token: the word, its natural log-probability, its rank among all words, and `oov` if the model does not
-    know it (it is then scored as <unk>). A line that starts with # sums up a sentence, the last one the text.
+    A line a word: the word, its natural log-probability, its rank among all words, and `oov` if the model does not
+    know it (it is then scored as <unk>). A line that starts with # sums up a sentence, the last one the text. Where
+    the model's tokens are parts of words, a word's log-probability is the sum of theirs, and has no rank; --json has
+    the parts with their own.
     """
     from memlm import scoring, trained
 
@@ -65,14 +67,15 @@ def _figures(sums: "Sums") -> dict[str, Any]:
 
 def _json_lines(number: int, sentence: "ScoredSentence") -> Iterator[str]:
     for token in sentence.tokens:
-        yield jsontext.dumps({"type": "token", "sentence": number} | asdict(token))
+        parts = [part._asdict() for part in token.parts]
+        yield jsontext.dumps({"type": "token", "sentence": number} | asdict(token) | {"parts": parts})
     yield jsontext.dumps({"type": "sentence", "sentence": number} | _figures(sentence.sums))
 
 
 def _lines(number: int, sentence: "ScoredSentence") -> Iterator[str]:
     for token in sentence.tokens:
         flag = "\toov" if token.oov else ""
-        yield f"{token.word}\t{token.log_probability:.4f}\t{token.rank}{flag}"
+        yield f"{token.word}\t{token.log_probability:.4f}\t{'-' if token.rank is None else token.rank}{flag}"
     yield _summary(f"sentence {number}", sentence.sums)
 
 

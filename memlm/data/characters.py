@@ -54,8 +54,10 @@ class CharacterVocabulary(Vocabulary):
         return starts
 
     def as_written(self, words: Sequence[str]) -> list[str]:
-        """The characters of a text."""
-        return [EOS if character == "\n" else character for character in _written(words, begins_line=True)]
+        """The characters of a text, small where the vocabulary has small letters alone."""
+        written = _written(words, begins_line=True)
+        folded = written.lower() if self.lowercase else written
+        return [EOS if character == "\n" else character for character in folded]
 
     def spelling(self, tokens: Iterable[int], *, begins_line: bool = True) -> Iterator[str]:
         """What each character adds to a text: itself."""

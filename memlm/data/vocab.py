@@ -113,6 +113,11 @@ class Vocabulary(WordList):
         """
         return np.fromiter(self.ids(words), np.int32, len(words))
 
+    @property
+    def is_of_words(self) -> bool:
+        """Whether each word of a text is one token."""
+        return self.tokenizer == Vocabulary.tokenizer
+
     def word_starts(self, tokens: Ids) -> Flags:
         """Which tokens (T,) of a text begin a word: its first one does, and each `<eos>`."""
         return np.ones(len(tokens), bool)
