@@ -57,7 +57,7 @@ class Passport(Facts, Program):
     floor_perplexity: float | None  # of a text whose entropy is known: a token
     floor_word_perplexity: float | None  # a word
     data_sha256: str  # of the split's ids
-    text_sha256: str | None  # of the split's text, whatever its tokens are
+    text_sha256: str | None  # of the text's bytes, whatever its tokens are
 
 
 def make(

@@ -129,6 +129,9 @@ def _figures(score: dict[str, Any]) -> dict[str, Any]:
 def _refuse_if_different(one: RunFolder, a: dict[str, Any], other: RunFolder, b: dict[str, Any]) -> None:
     texts = [score.get("text_sha256") for score in (a, b)]
     known = None not in texts
+    small = [score.get("data", {}).get("lowercase", False) for score in (a, b)]
+    if small[0] != small[1]:
+        raise MemlmError(f"{one.path} and {other.path} can't be compared: one of them has read small letters alone")
     if known and a.get("protocol") == b.get("protocol") == "exact" and texts[0] == texts[1]:
         return
     names = {"vocabulary_sha256": "vocabulary", "data_sha256": "text", "tokens": "number of scored tokens"}

@@ -53,7 +53,7 @@ class EncodedText:
     `words` are those of the text, an `<eos>` a line among them: as many as tokens, where each word is one.
     `characters` are those (Unicode's code points) of the text as it is read: a line is its words with one space
     between them and a line feed after the last. A word that is not known has the letters that stand in the text.
-    `text_sha256` is a hash of the text itself, whatever its tokens are: of one that was read from a file.
+    `text_sha256` is that of the bytes of a text that was read from a file, whatever its tokens are.
     """
 
     tokens: Tokens

@@ -34,10 +34,7 @@ def load_encoded(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
     if size_of(text) >= WORTH_KEEPING:
         made_of = f"tokens {FORMAT} {vocabulary.sha256}"
         found = kept(text, made_of, ".tokens", read=mapped, make=lambda place: _make(text, vocabulary, place))
-    content = sha256_of(text)
-    # A text in small letters is another one.
-    as_read = hashlib.sha256(f"{content} lowercase".encode()).hexdigest() if vocabulary.lowercase else content
-    return replace(found or _in_memory(text, vocabulary), text_sha256=as_read)
+    return replace(found or _in_memory(text, vocabulary), text_sha256=sha256_of(text))
 
 
 def _in_memory(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
