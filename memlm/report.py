@@ -25,9 +25,9 @@ BEFORE_PASSPORTS = {"tokenizer": "words"}  # what an evaluation that does not sa
 def compare(paths: Sequence[Path], *, protocol: str = "exact") -> list[dict[str, Any]]:
     """A row a run, of the figures of its best checkpoint; refused if they are not of the same text.
 
-    Keys: run, model, parameters, tokenizer, vocabulary_size, epochs, seconds, dataset, protocol; and of valid and of
-    test, as valid_tokens: perplexity, word_perplexity, bits_per_character, tokens, words, characters, oov, floor. What
-    the evaluation of an earlier memlm lacks is None.
+    Keys: run, model, parameters, tokenizer, pieces, vocabulary_size, epochs, seconds, dataset, protocol; and of valid
+    and of test, as valid_tokens: perplexity, word_perplexity, bits_per_character, tokens, words, characters, oov,
+    floor. What the evaluation of an earlier memlm lacks is None.
     """
     runs = [RunFolder.open(path) for path in paths]
     scores = [{split: best_passport(run, split, protocol) for split in SPLITS} for run in runs]
@@ -38,17 +38,16 @@ def compare(paths: Sequence[Path], *, protocol: str = "exact") -> list[dict[str,
 
 
 def warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What speaks against the comparison of some rows: words that are `<unk>` to one run and not to another."""
-    found = []
-    for split in SPLITS:
-        counts = [row[f"{split}_oov"] for row in rows]
-        if None not in counts and len(set(counts)) > 1:
-            most, least = (rows[counts.index(pick(counts))]["run"] for pick in (max, min))
-            found.append(
-                f"{most} scores {max(counts):,} tokens of {split} as <unk>, {least} only {min(counts):,}: to predict "
-                f"<unk> is easier than to predict the word"
-            )
-    return found
+    """What speaks against the comparison of some rows: that is `<unk>` to one run what another one has to predict."""
+    return [
+        f"{row['run']} scores {row[key]:,} tokens of {split} as <unk>, {least['run']} only {least[key]:,}: to predict "
+        f"<unk> is easier than to predict a word"
+        for split, key in ((split, f"{split}_oov") for split in SPLITS)
+        if all(row[key] is not None for row in rows)
+        for least in [min(rows, key=lambda row: int(row[key]))]
+        for row in rows
+        if row[key] > least[key]
+    ]
 
 
 def differences(paths: Sequence[Path], *, protocol: str = "exact") -> list[dict[str, Difference | str]]:
@@ -99,6 +98,7 @@ def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "model": scores["test"]["label"],
             "parameters": scores["test"]["parameters"],
             "tokenizer": scores["test"].get("tokenizer", "words"),
+            "pieces": scores["test"].get("data", {}).get("pieces"),
             "vocabulary_size": scores["test"].get("vocabulary_size"),
             **{f"{split}_{key}": value for split, score in scores.items() for key, value in _figures(score).items()},
             "epochs": len(history),

@@ -13,7 +13,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from memlm.config_data import DataConfig
-from memlm.data import pieces, vocabularies
+from memlm.data import learning, pieces, vocabularies
 from memlm.data.corpus import TextFile, encode, encode_blocks, join, read_words
 from memlm.data.pieces import PieceVocabulary
 from memlm.data.vocab import EOS, UNK
@@ -175,10 +175,24 @@ def test_nothing_of_a_long_line_is_lost(tmp_path: Path, kind: str):
 def test_a_large_text_is_sampled_evenly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "train.txt"
     path.write_text("one two three\n" * 200_000 + "four five six\n" * 200_000)
-    monkeypatch.setattr(pieces, "SAMPLE", 500_000)
-    lines = list(pieces._sample(TextFile(path), lowercase=False))
+    monkeypatch.setattr(learning, "SAMPLE", 500_000)
+    lines = list(learning._sample(TextFile(path), lowercase=False))
     assert sum(map(len, lines)) == pytest.approx(500_000, rel=0.1)
     assert sum("four" in line for line in lines) == pytest.approx(len(lines) / 2, rel=0.2)  # in whole blocks
+
+
+def test_they_are_learnt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MEMLM_DATA", str(tmp_path / "data"))
+    path = tmp_path / "train.txt"
+    path.write_text("one two three four five\n" * 50_000)
+    data = settings("bpe", 280)
+    first = vocabularies.make(TextFile(path), data)
+    (kept,) = (tmp_path / "data" / "encoded").glob("*.pieces")
+    with monkeypatch.context() as changed:
+        changed.setattr(learning, "_trained", None)
+        assert vocabularies.make(TextFile(path), data).sha256 == first.sha256
+    kept.write_bytes(kept.read_bytes()[:-1])
+    assert vocabularies.make(TextFile(path), data).sha256 == first.sha256
 
 
 def test_small_letters(train: TextFile, tmp_path: Path):

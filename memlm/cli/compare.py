@@ -131,8 +131,9 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
 
 
 def _of_tokens(row: dict[str, Any]) -> list[object]:
+    unit = UNITS[row["tokenizer"]]
     return [
-        f"{row['vocabulary_size']:,} {UNITS[row['tokenizer']]}s",
+        f"{row['vocabulary_size']:,} {unit}s" + (f" ({row['pieces']})" if unit == "piece" else ""),
         f"{row['test_perplexity']:.2f}",
         f"{row['test_bits_per_character']:.3f}",
         row["test_tokens"],

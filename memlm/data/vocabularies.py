@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from memlm.config_data import DataConfig
-from memlm.data import pieces
+from memlm.data import learning, pieces
 from memlm.data.characters import CharacterVocabulary
 from memlm.data.corpus import TextFile
 from memlm.data.counts import word_counts
@@ -12,9 +12,9 @@ from memlm.data.vocab import Vocabulary
 
 def make(train: TextFile, data: DataConfig) -> Vocabulary:
     """The vocabulary of a training split."""
-    counts = word_counts(train)
     if data.tokenizer == "sentencepiece":
-        return pieces.learn(train, counts, data)
+        return learning.learn(train, data)
+    counts = word_counts(train)
     kind = CharacterVocabulary if data.level == "char" else Vocabulary
     return kind.from_counts(counts, min_count=data.min_count or 1, size=data.vocab_size, lowercase=data.lowercase)
 
