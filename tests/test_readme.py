@@ -35,15 +35,18 @@ def test_the_commands_run_in_their_order(
     Path("text.txt").write_text("a0 b0 c0 d\n")
     monkeypatch.setattr("memlm.streams.dynamic.STATISTICS_SEGMENTS", 10)
     lines = [
-        line for part in ("Use", "Putting a model to use", "What the memory attends to") for line in commands(part)
+        line
+        for part in ("Use", "Pieces and characters", "Putting a model to use", "What the memory attends to")
+        for line in commands(part)
     ]
     verbs = [line.split()[1] for line in lines]
-    assert verbs == [*["train"] * 3, "eval", "compare", "score", "generate", "eval", "export", "attend", "attend"]
+    assert verbs[:5] == [*["train"] * 3, "eval", "compare"]
+    assert verbs[5:] == [*["train"] * 2, "compare", "score", "generate", "eval", "export", "attend", "attend"]
     for line in lines:
         words = shlex.split(line)[1:]
         if words[0] == "train":
             words += () if "kneser-ney" in words else ("--max-steps", "3") if "lstm" in words else QUICK
-        words = [word.replace("memn2n-6x100", "memn2n-6x8") for word in words]
+        words = [word.replace("memn2n-6x100", "memn2n-6x8").replace("4000", "270") for word in words]
         result = memlm(*words)
         assert result.exit_code == 0, (line, result.output)
 
