@@ -28,6 +28,7 @@ FORMAT = "pieces 1"  # goes up when the files or what is learnt change
 SAMPLE = 10 << 20  # bytes of the training split that pieces are learnt from
 LINE = 1000  # words that are learnt from at once
 ALL_BYTES = 256
+MOST = 1_000_000  # pieces: as many as the trainer looks at, which goes through all ids that it is asked for
 # The trainer passes over a line that holds U+2585, which is its sign for what it does not know.
 NOT_LEARNT = re.compile(f"[{SPACE}\u2585\0]")
 TOO_FEW = re.compile(r"smaller than required_chars\. \d+ vs (\d+)")
@@ -75,6 +76,8 @@ def read(place: Path) -> Learnt | None:
 
 def _learnt(train: TextFile, data: DataConfig) -> Learnt:
     assert data.vocab_size is not None, "resolved settings say how many"
+    if data.vocab_size > MOST:
+        raise MemlmError(f"vocab_size is {data.vocab_size}; of pieces there can be {MOST:,} at most")
     try:
         model = _trained(train, data.vocab_size, kind=data.pieces, lowercase=data.lowercase)
     except RuntimeError as error:
