@@ -173,7 +173,7 @@ class TrainConfig(Settings):
     epochs: int = setting(100, "at most this many passes over the training split", low=1, safe=True)
     max_steps: int = setting(0, "stop after this many steps; 0: no limit", low=0, safe=True)
     restarts: int = setting(
-        1, "models trained side by side, from seed, seed + 1, ...; the best one is reported", low=1
+        1, "models trained side by side, from seed, seed + 1, ...; the best one is reported", low=1, high=1000
     )
     seed: int = setting(1, "seed of the initial weights, the sampling and the dropout", low=0, below=2**63)
     precision: str = setting(

@@ -105,7 +105,10 @@ class RunFolder:
         """Refuse a folder that holds anything but runs, or a run unless `overwrite`; nothing is changed."""
         entries = self._entries()
         alien = [entry for entry in entries if not any(entry.match(pattern) for pattern in OURS)]
-        if alien or (entries and not (self.path / "env.json").is_file()):
+        marked = any(
+            (self.path / mark).is_file() for mark in ("env.json", "env.json.new")
+        )  # the first file, or half of it
+        if alien or (entries and not marked):
             what = (alien or entries)[0].name
             raise MemlmError(f"{self.path} holds {what!r}, which is not of a run: choose another --run-dir")
         begun = (self.path / "config.toml").exists()  # else it was cut off before it was a run

@@ -45,7 +45,8 @@ WORDS = [
     "corpus",
 ]
 WORDS += ["toy", "run/config.toml", "corpus/train.txt", "http://nowhere.invalid/x", "https://[", "ftp://x", "--help"]
-TEXT = st.text(st.characters(exclude_characters="\0"), max_size=8)  # a command line can't hold a NUL
+# A command line can't hold a NUL, nor a surrogate but those that stand for bytes, as the one above does.
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=8)
 VALUES = st.sampled_from([*map(str, NUMBERS), *WORDS]) | TEXT | st.integers().map(str)
 
 
