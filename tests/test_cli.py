@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import Result
 
 from memlm.cli.train import SignalRequests
@@ -336,3 +337,15 @@ def test_a_folder_that_can_only_be_read_is_named(run: Path, memlm: Memlm, monkey
         result = memlm("train", "--resume", run, "--epochs", 4)
     assert "Read-only file system" in refused(result)
     assert (run / "last/checkpoint.json").read_bytes() == before
+
+
+def test_a_precision_that_this_cpu_only_emulates_is_said_to_be_slow(
+    memlm: Callable[..., Result], corpus: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("platform.machine", lambda: "x86_64")
+    train = ("train", "--dataset", corpus, *SMALL, "--device", "cpu", "--precision", "bfloat16", "--run-dir")
+    for run, there in (("a", True), ("b", False)):
+        for name in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
+            monkeypatch.setattr(torch.cpu, name, lambda there=there: there)
+        output = memlm(*train, f"runs/{run}").output
+        assert ("no instructions for bfloat16" in output) == (not there)

@@ -24,6 +24,7 @@ from memlm.train import choose_device
 VOCABULARY, PTB_TOKENS = 10_000, 929_589
 EVALUATED = 2_048  # tokens in the evaluation case
 BATCH_SIZES = (128, 256, 512, 1024)
+PRECISIONS = ("float32", "bfloat16")
 MODEL, TRAIN = MemN2NConfig(), TrainConfig()
 SCALES: dict[str, tuple[int, ...]] = {
     "hops": (2, 3, 4, 5, 6, 7),
@@ -75,19 +76,22 @@ def run(*, rounds: int, device: str = "auto", tick: Callable[[], None] = lambda:
 
 def turns(rounds: int) -> int:
     """How often `run` ticks."""
-    comparisons = 8 + len(BATCH_SIZES)
+    comparisons = 7 + len(PRECISIONS) * len(BATCH_SIZES)
     longer = 2 * len(adaptive.MODELS) + 2 + sum(map(len, SCALES.values()))
     return comparisons * (rounds + 2) + longer * (max(3, rounds // 2) + 2)
 
 
 def _comparisons(tokens: Tokens, place: torch.device) -> dict[str, Case]:
-    exact, low = replace(TRAIN, precision="float32"), replace(TRAIN, precision="bfloat16")
+    exact = replace(TRAIN, precision="float32")
     lstm_model, lstm_train = LSTMConfig(units=100), replace(recipe("lstm-100").train, precision="float32")
     rest = (tokens, VOCABULARY, place)
     return {
         "per_window_train": cases.per_window_step(MODEL, exact, *rest),
-        "train_float32": cases.training_step(MODEL, exact, *rest),
-        **{f"train_bfloat16_{n}": cases.training_step(MODEL, _larger(low, n), *rest) for n in BATCH_SIZES},
+        **{
+            _trained(precision, n): cases.training_step(MODEL, _larger(replace(TRAIN, precision=precision), n), *rest)
+            for precision in PRECISIONS
+            for n in BATCH_SIZES
+        },
         "floor_float32": cases.floor(TRAIN.batch_size, MODEL.units, VOCABULARY, place),
         "floor_float32_torch_mm": cases.floor(TRAIN.batch_size, MODEL.units, VOCABULARY, place, onednn=False),
         "per_window_eval": cases.per_window_evaluation(MODEL, tokens, VOCABULARY, TRAIN.batch_size, place),
@@ -118,23 +122,32 @@ def _scaling(tokens: Tokens, place: torch.device) -> dict[str, Case]:
 
 
 def _ratios(seconds: dict[str, float]) -> dict[str, float]:
-    window = seconds["per_window_train"]
-    best = min(seconds[f"train_bfloat16_{size}"] / size for size in BATCH_SIZES)
+    window, one = seconds["per_window_train"], seconds[_trained("float32", TRAIN.batch_size)]
+    best = min(seconds[_trained(precision, size)] / size for precision in PRECISIONS for size in BATCH_SIZES)
     return {
-        "train_float32": window / seconds["train_float32"],
-        "train_bfloat16": window / seconds[f"train_bfloat16_{TRAIN.batch_size}"],
+        "train_float32": window / one,
+        "train_bfloat16": window / seconds[_trained("bfloat16", TRAIN.batch_size)],
         "train_best": window / TRAIN.batch_size / best,
         "eval_float32": seconds["per_window_eval"] / TRAIN.batch_size * EVALUATED / seconds["eval_float32"],
-        "floor_share_float32": seconds["floor_float32"] / seconds["train_float32"],
+        "floor_share_float32": seconds["floor_float32"] / one,
         "lstm_train": seconds["plain_lstm_train"] / seconds["lstm_train"],
     }
+
+
+def _trained(precision: str, batch_size: int) -> str:
+    """The case of a training step."""
+    return f"train_{precision}_{batch_size}"
 
 
 def _a_target(seconds: dict[str, float]) -> dict[str, dict[str, float]]:
     """Microseconds a target, of the cases that do the same work in different ways."""
     targets = TRAIN.batch_size
-    training = {"per window": seconds["per_window_train"] / targets, "float32": seconds["train_float32"] / targets}
-    training |= {f"bfloat16, {size} a step": seconds[f"train_bfloat16_{size}"] / size for size in BATCH_SIZES}
+    training = {"per window": seconds["per_window_train"] / targets}
+    training |= {
+        f"{precision}, {size} a step": seconds[_trained(precision, size)] / size
+        for precision in PRECISIONS
+        for size in BATCH_SIZES
+    }
     training["floor, float32"] = seconds["floor_float32"] / targets
     scoring = {"per window": seconds["per_window_eval"] / targets, "memlm": seconds["eval_float32"] / EVALUATED}
     parts = {"training": training, "evaluation": scoring}

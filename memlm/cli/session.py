@@ -16,6 +16,7 @@ from memlm.curves import write_result
 from memlm.data import dataset
 from memlm.errors import MemlmError
 from memlm.models import build, build_stacked
+from memlm.models.products import is_emulated
 from memlm.restarts import Restarts
 from memlm.roles import Requests
 from memlm.runlog import RunFolder
@@ -59,10 +60,15 @@ class Session:
 
     def _introduce(self, display: Display) -> None:
         model, label, seeds = self.training.model, self.config.model.label, self.config.train.seeds
-        where = f"{self.training.device}, output layer in {_name(self.training.head.precision)}"
+        device, precision = self.training.device, self.training.head.precision
+        where = f"{device}, output layer in {_name(precision)}"
         if cuts := getattr(self.config.model, "cutoffs", ""):
             where += f", cut at {cuts}"
         display.say(f"{label} on {self.data.name}: {model.parameter_count:,} parameters; {where}; run {self.run.path}")
+        if is_emulated(precision, device):
+            display.say(
+                f"this CPU has no instructions for {_name(precision)}: --precision float32 is many times as fast"
+            )
         if self.config.data.split:
             display.say(dataset.split_rule(self.config.dataset, self.config.data))
         if len(seeds) > 1:

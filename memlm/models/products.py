@@ -5,6 +5,7 @@ On a CPU, oneDNN multiplies float32 matrices of these shapes up to twice as fast
 is missing, torch.mm does the work.
 """
 
+import platform
 from collections.abc import Callable
 from typing import Any
 
@@ -54,3 +55,11 @@ def _is_much_faster_in_bfloat16(device: torch.device) -> bool:
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     has_amx = getattr(torch.cpu, "_is_amx_tile_supported", None)
     return has_amx is not None and bool(has_amx())
+
+
+def is_emulated(precision: torch.dtype, device: torch.device) -> bool:
+    """Whether an x86 CPU has no instructions for such products, which then take many times longer."""
+    if precision != torch.bfloat16 or device.type != "cpu" or platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    found = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
+    return not any(has is None or has() for has in found)
