@@ -37,6 +37,7 @@ class CapturedUpdate:
         self._update = update
         self._seen: Counter[tuple[torch.Size, ...]] = Counter()
         self._graphs: dict[tuple[torch.Size, ...], _Graph] = {}
+        self._pool = torch.cuda.graph_pool_handle()  # graphs follow each other: they can use the same memory
 
     def __call__(self, inputs: Tensor, targets: Tensor, state: State) -> State:
         """One update, and the state to carry on."""
@@ -58,6 +59,6 @@ class CapturedUpdate:
         inputs, targets, *state = places = tuple(argument.clone() for argument in arguments)
         gc.collect()  # a graph that is no longer used must not be thrown away while this one is captured
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, pool=self._pool):
             carried = self._update(inputs, targets, tuple(state) or None)
         return _Graph(places, graph, carried)

@@ -204,6 +204,8 @@ class TrainConfig(Settings):
             raise MemlmError(
                 f"checkpoint_every is {self.checkpoint_every!r}; it must be minutes, as 10min, or steps, as 500"
             )
+        if self.seeds[-1] >= 2**63:
+            raise MemlmError(f"seed is {self.seed}; that of each of {self.restarts} restarts must be below {2**63}")
         if self.restarts > 1 and self.on_divergence != "stop":
             raise MemlmError(
                 f"on_divergence is {self.on_divergence}; with restarts it must be stop: one that diverges is left out"

@@ -182,8 +182,13 @@ class Restarts:
         self._rates.copy_(torch.tensor(rates, dtype=torch.float64))
 
     def note_point(self) -> tuple[Totals, dict[str, float]]:
-        """Totals over the restarts, and means of their figures, of the steps since the last point of the curves."""
+        """Totals over the restarts, and means of their figures, of the steps since the last point of the curves.
+
+        Tokens a second are those of all together.
+        """
         self.settle()
+        if self.progress.step == self.progress.logged_step:  # there is one: the others catch up with the furthest
+            return Totals(), {}
         norms = self._parameter_norms()
         recents, figures = [Totals()], []
         for progress, norm in zip(self.progress.each, norms, strict=True):
@@ -192,8 +197,11 @@ class Restarts:
                 progress.logged = dataclasses.replace(progress.totals)
                 recents.append(recent)
                 figures.append(step_figures(recent, lr=progress.annealing.lr, parameter_norm=norm))
-        names = figures[0] if figures else {}
-        return together(recents), {name: sum(each[name] for each in figures) / len(figures) for name in names}
+        names, total_recent = figures[0] if figures else {}, together(recents)
+        means = {name: sum(each[name] for each in figures) / len(figures) for name in names}
+        if means:
+            means["tokens_per_second"] = total_recent.targets / total_recent.seconds
+        return total_recent, means
 
     def end_epoch(self, nats: TokenNats) -> bool:
         """Take note of validation: of the nats (R, T) of its tokens. Whether a restart is the best so far."""

@@ -110,8 +110,6 @@ class Standings:
 
     def finished(self, config: TrainConfig) -> str:
         """Why training is over; empty while it is not."""
-        if config.max_steps and self.step >= config.max_steps:
-            return "max_steps"
         left = [progress for progress, at in zip(self.each, self.diverged, strict=True) if at is None]
         reasons = {finished(progress, config) for progress in left}
         return "" if "" in reasons else min(reasons, key=REASONS.index)
@@ -121,6 +119,7 @@ class Standings:
         self.diverged[restart] = step
         progress = self.each[restart]
         progress.totals, progress.logged = Totals(), Totals()
+        progress.step = step  # wherever that was noticed
 
     def summary(self) -> dict[str, Any]:
         """Keys seed, of the best restart; restarts, the best validation of each; and its mean and standard deviation.
@@ -148,7 +147,7 @@ class Standings:
     def _line(self, epoch: int) -> dict[str, Any]:
         there = [restart for restart, progress in enumerate(self.each) if progress.epoch >= epoch]
         lines = {restart: self.each[restart].history[epoch - 1] for restart in there}
-        best = min(there, key=lambda restart: lines[restart]["valid_perplexity"])
+        best = min(there, key=lambda restart: _or_infinite(lines[restart]["valid_perplexity"]))
         perplexities = {str(seed): self._valid(restart, epoch) for restart, seed in enumerate(self.seeds)}
         return lines[best] | {
             "tokens_per_second": sum(line["tokens_per_second"] for line in lines.values()),
@@ -163,6 +162,11 @@ class Standings:
             return None
         perplexity: float = progress.history[min(epoch, progress.epoch) - 1]["valid_perplexity"]
         return perplexity
+
+
+def _or_infinite(perplexity: float | None) -> float:
+    """An infinite one is none in JSON, from which a run goes on."""
+    return math.inf if perplexity is None else perplexity
 
 
 def together(totals: Sequence[Totals]) -> Totals:

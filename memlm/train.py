@@ -74,7 +74,8 @@ def _go_back(training: Trainee, run: RunFolder, error: DivergedError) -> None:
     """To the last good state with half the rate, which is saved at once; raises if that is not to be."""
     good = f"{run.last}, of step {checkpoint.step_of(run.last)}, is the last good state"
     if training.config.on_divergence == "stop":
-        raise DivergedError(f"{error}; {good}: try a lower --lr or --clip, or --on-divergence halve") from None
+        halve = ", or --on-divergence halve" if training.config.restarts == 1 else ""
+        raise DivergedError(f"{error}; {good}: try a lower --lr or --clip{halve}") from None
     assert isinstance(training, Training)  # the settings let restarts stop alone
     if training.progress.halvings == MAX_HALVINGS:
         raise DivergedError(
@@ -117,6 +118,7 @@ class _Fit:
                 if not self.training.finished:
                     return "stopped"
             if not self.progress.totals.steps:
+                self.keep()
                 continue  # the last restarts that trained diverged
             try:
                 nats = token_nats(self.training.model, self.valid_tokens, tick=self.check_stop)
@@ -163,7 +165,11 @@ class _Fit:
     def end_epoch(self, nats: TokenNats, *, whole: bool) -> None:
         """Take note of a validation. `last` comes before `best`, which can be made from it, and the rest is in it."""
         training, progress = self.training, self.progress
+        before = progress.epoch
         best = training.end_epoch(nats)
+        if progress.epoch == before:  # the restarts that trained diverged: there is no line of this epoch
+            self.keep()
+            return
         metrics = progress.history[-1]
         if whole:
             self.curves.add("epoch", points(metrics), progress.epoch)

@@ -117,3 +117,8 @@ def test_a_config_without_settings_of_its_text_has_the_defaults(tmp_path: Path):
 def test_shares_add_up_to_one():
     assert [float(share) for share in shares_of("90,5,5")] == [0.9, 0.05, 0.05]
     assert sum(shares_of("3,1,0.5")) == 1
+
+
+def test_seeds_of_all_restarts_are_seeds():
+    with pytest.raises(MemlmError, match="that of each of 2 restarts must be below"):
+        TrainConfig(seed=2**63 - 1, restarts=2)

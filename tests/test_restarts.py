@@ -1,6 +1,7 @@
 """Restarts trained side by side: each ends as the run of its seed alone, and the run goes on after any stop."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,17 +11,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from memlm import checkpoint, trained
+from memlm import checkpoint, jsontext, trained
 from memlm.config import Config, LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data import dataset
 from memlm.data.chunks import EMPTY, NOTHING, Span, gather, gather_together
 from memlm.data.dataset import TextDataset
 from memlm.errors import MemlmError
+from memlm.figures import epoch_metrics, step_figures
 from memlm.models import MemN2N, build, build_stacked
 from memlm.models.stacked import StackedHead
+from memlm.progress import Totals
 from memlm.restarts import Restarts
 from memlm.roles import Trainee
 from memlm.runlog import RunFolder
+from memlm.standings import Standings
 from memlm.train import fit
 from memlm.training import DivergedError, Training
 from tests.test_train import Ask, Silent, after_calls, without_times
@@ -118,7 +122,7 @@ def assert_as_alone(training: Restarts, restart: int, single: Training, run: Run
         ({"tying": "layerwise"}, {}),
         ({"tying": "adjacent"}, {"epochs": 8, "min_lr": 0.08}),
         ({"temporal_encoding": False}, {"sampling": "windows"}),
-        ({"memory_size": 40}, {"max_steps": 13, "batch_size": 30, "chunk_length": 5}),
+        ({"memory_size": 40}, {"max_steps": 50, "batch_size": 30, "chunk_length": 5}),
     ],
 )
 def test_each_restart_is_the_run_of_its_seed(
@@ -302,3 +306,15 @@ def test_what_can_not_be_trained_side_by_side_is_said(
 ):
     with pytest.raises(MemlmError, match=message):
         Config(model=model, train=TrainConfig(**({"restarts": 3} | values)))
+
+
+def test_standings_with_an_infinite_perplexity_are_read_again():
+    """Which is none in JSON."""
+    standings = Standings.begin(TrainConfig(restarts=2))
+    for progress, perplexity, cost in zip(standings.each, (math.inf, 5.0), (800.0, 1.6), strict=True):
+        progress.step, progress.totals = 3, Totals(nats=9.0, targets=3, steps=3, seconds=1.0)
+        figures = step_figures(progress.totals, lr=0.1, parameter_norm=1.0)
+        progress.end_epoch(epoch_metrics(progress, figures, valid_perplexity=perplexity), cost, {})
+    again = Standings.from_dict(jsontext.loads(jsontext.dumps(standings.to_dict()).encode()))
+    assert again.history[0]["seed"] == standings.history[0]["seed"] == 2
+    assert again.summary()["valid_perplexity_mean"] == 5.0

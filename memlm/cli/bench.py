@@ -25,6 +25,8 @@ TASKS = ("lm", "babi")
 def command(task: str, rounds: int, device: str, as_json: bool, plot: Path | None, overwrite: bool) -> None:
     """Speed of this machine: memlm against the per-window formulation and against the floor.
 
+    Also the adaptive softmax against the full one, and restarts side by side against one after another.
+
     With --task babi: ten restarts trained side by side, against the same ones trained one after another.
 
     All in one process and taking turns, medians; leave the machine alone meanwhile.

@@ -1,5 +1,6 @@
 """What is shown of a training at the terminal."""
 
+import math
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -70,12 +71,15 @@ def _spread(metrics: Mapping[str, Any]) -> str:
 def say_restarts(display: Display, standings: Standings) -> None:
     """Which restart is the best, and how far they lie apart."""
     summary = standings.summary()
-    found = [restart["valid_perplexity"] for restart in summary["restarts"] if restart["valid_perplexity"]]
+    found = [restart["valid_perplexity"] for restart in summary["restarts"]]
+    finite = [value for value in found if value is not None and math.isfinite(value)]
     mean, std = summary["valid_perplexity_mean"], summary["valid_perplexity_std"]
-    display.say(
-        f"that is seed {summary['seed']} of {len(found)} restarts: valid {mean:.2f} +- {std:.2f} (mean, standard "
-        f"deviation), from {min(found):.2f} to {max(found):.2f}"
-    )
+    less = "" if len(finite) == len(found) else f"; {len(found) - len(finite)} without a finite one"
+    if finite:
+        display.say(
+            f"that is seed {summary['seed']} of {len(found)} restarts: valid {mean:.2f} +- {std:.2f} (mean, standard "
+            f"deviation), from {min(finite):.2f} to {max(finite):.2f}{less}"
+        )
     for restart in summary["restarts"]:
         if restart["diverged_at_step"] is not None:
             display.say(f"seed {restart['seed']} diverged at step {restart['diverged_at_step']}")
