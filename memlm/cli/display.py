@@ -68,8 +68,8 @@ def _spread(metrics: Mapping[str, Any]) -> str:
     return f"{min(found):.2f} to {max(found):.2f}, {metrics['seed']}"
 
 
-def say_restarts(display: Display, standings: Standings) -> None:
-    """Which restart is the best, and how far they lie apart."""
+def say_restarts(display: Display, standings: Standings, *, unit: str) -> None:
+    """Which restart is the best, and how far they lie apart: in perplexities of a `unit`, a word or a part of one."""
     summary = standings.summary()
     found = [restart["valid_perplexity"] for restart in summary["restarts"]]
     finite = [value for value in found if value is not None and math.isfinite(value)]
@@ -77,8 +77,8 @@ def say_restarts(display: Display, standings: Standings) -> None:
     less = "" if len(finite) == len(found) else f"; {len(found) - len(finite)} without a finite one"
     if finite:
         display.say(
-            f"that is seed {summary['seed']} of {len(found)} restarts: valid {mean:.2f} +- {std:.2f} (mean, standard "
-            f"deviation), from {min(finite):.2f} to {max(finite):.2f}{less}"
+            f"that is seed {summary['seed']} of {len(found)} restarts: valid {mean:.2f} +- {std:.2f} a {unit} (mean, "
+            f"standard deviation), from {min(finite):.2f} to {max(finite):.2f}{less}"
         )
     for restart in summary["restarts"]:
         if restart["diverged_at_step"] is not None:

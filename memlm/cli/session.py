@@ -10,7 +10,7 @@ import torch
 
 from memlm import checkpoint, cutoffs, evaluations, train
 from memlm.cli.display import Display, say_restarts
-from memlm.cli.figures import SCORED, about_text, results
+from memlm.cli.figures import SCORED, UNITS, about_text, results
 from memlm.config import Config, MemN2NConfig
 from memlm.curves import write_result
 from memlm.data import dataset
@@ -137,7 +137,7 @@ def conclude(
     for line in results(best_epoch, passports):
         display.say(line)
     if standings:
-        say_restarts(display, standings)
+        say_restarts(display, standings, unit=UNITS[data.vocabulary.tokenizer])
     return True
 
 
