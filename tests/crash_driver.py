@@ -34,26 +34,17 @@ from tests.faults import count_disk_calls, fail_disk_call
 from tests.test_runlog import curves
 
 TIMES = ("seconds", "tokens_per_second", "run", "date")
+LSTM = (
+    *("--model", "lstm", "--layers", "2", "--units", "6", "--dropout", "0.2", "--init-range", "0.4", "--lr", "0.1"),
+)
 OPTIONS = {
     "memn2n": ("--hops", "2", "--memory-size", "8", "--units", "6", "--lr", "0.05"),
     "restarts": (
         *("--hops", "2", "--memory-size", "8", "--units", "6", "--lr", "0.05", "--restarts", "3", "--min-lr", "0.02"),
         *("--anneal-factor", "3"),
     ),
-    "lstm": (
-        "--model",
-        "lstm",
-        "--layers",
-        "2",
-        "--units",
-        "6",
-        "--dropout",
-        "0.2",
-        "--init-range",
-        "0.4",
-        "--lr",
-        "0.1",
-    ),
+    "lstm": LSTM,
+    "lstm-epoch": (*LSTM, "--epochs", "1"),
 }
 COMMON = (
     *("--batch-size", "32", "--chunk-length", "8", "--epochs", "3", "--device", "cpu", "--precision", "float32"),
@@ -150,7 +141,7 @@ class Trials:
         corpus.mkdir()
         for split, lines in (("train", 120), ("valid", 60), ("test", 60)):
             (corpus / f"{split}.txt").write_text("".join(f"a{i % 3} b{i % 5} c{i % 3} d\n" for i in range(lines)))
-        self.start = ["train", "--dataset", str(corpus), *OPTIONS[model], *COMMON, "--run-dir"]
+        self.start = ["train", "--dataset", str(corpus), *COMMON, *OPTIONS[model], "--run-dir"]
         began = time.monotonic()
         self.go(self.start, folder / "straight", self.counted)
         self.seconds = time.monotonic() - began

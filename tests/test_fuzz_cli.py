@@ -157,4 +157,4 @@ def test_command_lines(path: tuple[str, ...], fuzz: Fuzz, corpus: Path, add: Any
         tidy(fuzz)
 
     share = 1 + len(VERBS[path].params)
-    fuzz(attempt, lines(path, VERBS[path]), short=min(12, share), long=60 * share)
+    fuzz(attempt, lines(path, VERBS[path]), short=min(12, share), long=50 * share)
