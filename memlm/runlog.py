@@ -189,6 +189,18 @@ class RunFolder:
         if noted != found:
             raise MemlmError(f"{what} is damaged: it is not what the run was made with, as env.json notes it")
 
+    def check_text(self, dataset: str, found: Mapping[str, str]) -> None:
+        """Refuse splits whose ids have other hashes than those that the run was trained on, as env.json notes them."""
+        noted = self.environment().get("data_sha256", {})
+        if not isinstance(noted, dict):
+            raise MemlmError(f"{self.path / 'env.json'} is damaged: data_sha256 is not a table")
+        for split, sha256 in found.items():
+            if noted.get(split, sha256) != sha256:
+                raise MemlmError(
+                    f"the {split} text of {dataset} is not the one that {self.path} was trained on: "
+                    f"put that one back, or score it with --text"
+                )
+
     def environment(self) -> dict[str, Any]:
         """Versions, hardware and facts that were noted when the run was made."""
         return self.read_json("env.json")

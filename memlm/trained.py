@@ -78,9 +78,14 @@ class TrainedModel:
         return dataset.one_text(path, self.vocabulary)
 
     def data(self, *splits: str) -> TextDataset:
-        """Splits of the dataset that the model was trained on, under its vocabulary."""
+        """Splits of the dataset that the model was trained on, under its vocabulary.
+
+        Raises MemlmError where another text lies in the place of one of them.
+        """
         config = self.config
-        return dataset.load(config.dataset, config.data, splits=splits, vocabulary=self.vocabulary)
+        found = dataset.load(config.dataset, config.data, splits=splits, vocabulary=self.vocabulary)
+        self.run.check_text(config.dataset, found.sha256)
+        return found
 
     def score(
         self, data: TextDataset, split: str, protocol: str = "exact", *, tick: Tick = lambda done, total: None

@@ -154,6 +154,20 @@ def test_a_run_goes_on_with_its_own_text_alone(run: Path, memlm: Memlm, corpus: 
     assert "is not the one that runs/a was trained on" in refused(memlm("train", "--resume", run, "--epochs", 4))
 
 
+def test_what_is_scored_is_the_text_of_the_run(run: Path, memlm: Memlm, corpus: Path):
+    before, env = (run / "evaluations.json").read_text(), json.loads((run / "env.json").read_text())
+    (corpus / "test.txt").write_text("a0 b0 c0\n" * 20)
+    said = refused(memlm("eval", run))
+    assert said.startswith(f"the test text of {corpus} is not the one that runs/a was trained on: put that one back")
+    assert said.endswith("or score it with --text")
+    assert (run / "evaluations.json").read_text() == before
+    assert memlm("eval", run, "--split", "valid").exit_code == 0
+    assert memlm("eval", run, "--text", corpus / "test.txt").exit_code == 0
+    del env["data_sha256"]  # as runs of the first releases
+    (run / "env.json").write_text(json.dumps(env))
+    assert memlm("eval", run).exit_code == 0
+
+
 def test_an_end_that_failed_is_made_up_for(run: Path, memlm: Memlm):
     summary = json.loads((run / "summary.json").read_text())
     (run / "summary.json").unlink()

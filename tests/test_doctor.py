@@ -64,6 +64,12 @@ def test_a_perplexity_that_is_not_the_one_noted_is_found(run: Path, corpus: Path
     (corpus / "valid.txt").write_text(text.replace("a1", "d"))
     check = doctor_runs.check_run(run)
     assert check.ok is False
+    assert "is not the one that runs/a was trained on" in check.found
+    env = json.loads((run / "env.json").read_text())
+    del env["data_sha256"]  # as runs of the first releases
+    (run / "env.json").write_text(json.dumps(env))
+    check = doctor_runs.check_run(run)
+    assert check.ok is False
     assert "noted" in check.found
 
 

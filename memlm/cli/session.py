@@ -180,10 +180,7 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
         config = dataclasses.replace(config, train=config.train.replace(changes))
         device = train.choose_device(config.train.device)
         data = dataset.load(config.dataset, config.data, vocabulary=run.vocabulary())
-        if run.environment().get("data_sha256", data.sha256) != data.sha256:
-            raise MemlmError(
-                f"the text of {config.dataset} is not the one that {path} was trained on: put that one back"
-            )
+        run.check_text(config.dataset, data.sha256)
         training = _training(config, data, device)
         if checkpoint.exists(run.last):
             training.load(run)
