@@ -107,6 +107,15 @@ def test_an_unpinned_file_has_a_limit(root, add, source):
     assert_whole(root / "toy")
 
 
+def test_a_file_is_never_cut_in_silence(root, add, tmp_path):
+    add(toy(files=(DataFile(path="head", at_most=20, lines=1),)))
+    given = tmp_path / "given"
+    given.write_bytes(b"one two three four five six seven")
+    assert "head is longer than 20 bytes, the most that this file can have" in fails("toy", source=str(given))
+    given.write_bytes(b"one two three four f")
+    assert (fetch.get("toy", source=str(given)) / "head").read_bytes() == given.read_bytes()
+
+
 # -- what lies there, and atomicity
 
 

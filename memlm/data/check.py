@@ -125,6 +125,8 @@ def _difference(found: Scan, file: DataFile, dataset: Dataset) -> str:
         # Of a file that is too long, one byte more than wanted is all that is ever fetched.
         shown = f"more than {file.size:,}" if found.size > file.size else f"{found.size:,}"
         return f"is not the known file: {shown} bytes instead of {file.size:,}"
+    if file.size is None and found.size > file.at_most:
+        return f"is longer than {file.at_most:,} bytes, the most that this file can have"
     if file.sha256 is not None and found.sha256 != file.sha256:
         return f"is not the known file: sha256 {found.sha256[:12]}... instead of {file.sha256[:12]}..."
     if file.sha1 is not None and found.sha1 != file.sha1:
