@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import tomllib
 from pathlib import Path
 
@@ -108,3 +109,13 @@ def test_an_odd_file_is_trained_on_or_refused_in_one_line(memlm: Memlm, content:
         assert message in result.stderr
         assert len(result.stderr.splitlines()) == 1
         assert not Path("runs").exists()
+
+
+def test_a_pipe_is_no_text(memlm: Memlm, corpus: Path):
+    os.mkfifo("pipe")
+    memlm("train", "--dataset", corpus, "--model", "kneser-ney", "--run-dir", "runs/a")
+    for arguments in (("eval", "runs/a", "--text", "pipe"), ("data", "info", "pipe"), ("train", "--dataset", "pipe")):
+        result = memlm(*arguments)
+        assert result.exit_code == 2
+        assert result.stderr.endswith("pipe is a pipe or a device: save it to a file first\n")
+        assert len(result.stderr.splitlines()) == 1

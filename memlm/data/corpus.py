@@ -9,6 +9,7 @@ does), and a word that goes on for more than a million characters.
 
 import hashlib
 import os
+import stat
 import sys
 from codecs import getincrementaldecoder
 from collections import Counter
@@ -23,6 +24,7 @@ import numpy.typing as npt
 
 from memlm.data.vocab import EOS, Vocabulary
 from memlm.errors import MemlmError
+from memlm.files import reason
 
 BLOCK = 1 << 20  # bytes
 BOM = b"\xef\xbb\xbf"
@@ -70,14 +72,17 @@ class EncodedText:
 
 @contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
-    """The file to be read; what fails is a MemlmError."""
+    """The file to be read; what fails is a MemlmError. A text is read more than once, which a pipe can't be."""
     try:
+        kind = path.stat().st_mode
+        if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
+            raise MemlmError(f"{path} is a pipe or a device: save it to a file first")
         with path.open("rb") as file:
             yield file
     except FileNotFoundError:
         raise MemlmError(f"no file at {path}") from None
     except OSError as error:
-        raise MemlmError(f"cannot read {path}: {error.strerror}") from None
+        raise MemlmError(f"cannot read {path}: {reason(error)}") from None
 
 
 def size_of(text: TextFile) -> int:

@@ -78,8 +78,12 @@ def settled(config: Config) -> Config:
 
 
 def settled_data(name: str, data: DataConfig) -> DataConfig:
-    """The settings of a text with what its dataset decides."""
+    """The settings of a text with what its dataset decides. Raises MemlmError for a split that it can't have."""
     data = data.resolved()
+    if data.split is not None and (name in CATALOG or Path(name).is_dir()):
+        raise MemlmError(
+            f"split is {data.split}, which is for a dataset that is one file: {name} has splits of its own"
+        )
     changes: dict[str, object] = {}
     if data.min_count is None and data.tokenizer == "words":
         own = CATALOG[name].min_count if name in CATALOG and data.level == "word" else 1
@@ -92,14 +96,12 @@ def settled_data(name: str, data: DataConfig) -> DataConfig:
 def split_files(name: str, shares: str | None = None) -> dict[str, TextFile]:
     """Where the splits of a dataset lie, after it was fetched if need be; `shares` are those of a single file."""
     path = Path(name)
-    if _is(name, Path.is_file):
+    if _is(name, Path.exists) and not path.is_dir():
         return split_file(path, shares or DEFAULT_SHARES)
     if name not in CATALOG and not path.is_dir():
         if len(path.parts) == 1:
             lookup(name)  # which says what names there are
         raise MemlmError(f"no file or folder {name}: a dataset is a name of `memlm data list`, a folder or a file")
-    if shares is not None:
-        raise MemlmError(f"split is {shares}, which is for a dataset that is one file: {name} has splits of its own")
     return fetch.split_files(name) if name in CATALOG else _of_folder(path)
 
 
