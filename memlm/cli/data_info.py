@@ -8,8 +8,9 @@ import click
 
 from memlm.cli import tables
 from memlm.config_data import DataConfig
-from memlm.data.catalog import CATALOG, how_to_get, lookup
+from memlm.data.catalog import CATALOG, how_to_get
 from memlm.data.entries import DataFile, Dataset
+from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
     from memlm.data.description import Description
@@ -19,8 +20,8 @@ FACTS = ("name", "title", "about", "licence", "homepage", "mirrors", "split_rule
 
 def show(name: str, data: DataConfig, *, as_json: bool) -> None:
     """A dataset of the catalogue, a folder or a file: its facts, counts of its splits and tasks, and warnings."""
-    if name in CATALOG or not Path(name).exists():
-        _show_catalogued(lookup(name), data, as_json=as_json)
+    if name in CATALOG:
+        _show_catalogued(CATALOG[name], data, as_json=as_json)
         return
     from memlm.data import dataset
     from memlm.data.description import describe
@@ -40,6 +41,8 @@ def _show_catalogued(entry: Dataset, data: DataConfig, *, as_json: bool) -> None
     from memlm.data.making import data_root
 
     there = fetch.present(entry.name) or entry.generated  # what memlm makes itself is made now
+    if data != DataConfig():
+        _check_settings_apply(entry, data, there=there)
     place = (fetch.get(entry.name) if there else data_root() / entry.name).absolute()
     found = describe(entry.name, data) if there and entry.is_text else None
     questions = _questions(entry, place) if there and not found else []
@@ -63,6 +66,17 @@ def _show_catalogued(entry: Dataset, data: DataConfig, *, as_json: bool) -> None
     for rows in (questions, tasks):
         if rows:
             tables.show([key.replace("_", " ") for key in rows[0]], [list(row.values()) for row in rows])
+
+
+def _check_settings_apply(entry: Dataset, data: DataConfig, *, there: bool) -> None:
+    """Refuse settings that nothing would be shown under."""
+    from memlm.data import dataset
+
+    if not entry.is_text:
+        raise MemlmError(f"{entry.name} is of questions: the settings of a text are not for it")
+    dataset.settled_data(entry.name, data)
+    if not there:
+        raise MemlmError(f"{entry.name} is not there to be read under these settings; run: {how_to_get(entry.name)}")
 
 
 def _show_text(found: "Description") -> None:
