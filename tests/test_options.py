@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from memlm.cli import main
 from memlm.cli.options import resolve
 from memlm.recipes_qa import qa_recipe
 
@@ -35,3 +37,11 @@ def test_a_config_file_asks_for_joint_and_size_too(tmp_path: Path):
     file.write_text('[train]\njoint = true\nsize = "10k"\nepochs = 7\n')
     assert asked_for(config=file) == asked_for(joint=True, size="10k", epochs=7)
     assert asked_for(config=file, joint=False, size="1k", epochs=100) == qa_recipe("pe-ls-rn")
+
+
+def test_help_names_the_defaults_that_there_are():
+    said = " ".join(CliRunner().invoke(main, ["train", "--help"], terminal_width=400).output.split())
+    assert "None" not in said
+    assert "[default: words]" in said
+    assert "[default: memn2n: " in said
+    assert "[kneser-ney only: 5]" in said

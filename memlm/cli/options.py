@@ -48,19 +48,24 @@ def _option(
         f"{flag}/--no-{flag[2:]}" if kind is bool else flag,
         default=None,
         type=click.Choice(choices) if choices else kind,
-        help=f"{field.metadata['help']}  [{_defaults(setting, owners, defaults)}]",
+        help=f"{field.metadata['help']}{_defaults(setting, owners, defaults)}",
     )
 
 
 def _defaults(setting: str, owners: list[tuple[str, str]], defaults: Mapping[str, AnyConfig]) -> str:
-    """The default of each model that has the setting: `0.01; lstm: 0.05`, or `lstm only: 1`."""
+    """The default of each model that has the setting: `  [default: memn2n: 0.01; lstm: 0.05]`, or `  [lstm only: 1]`.
+
+    Empty where none has one: the help of the setting says what then holds.
+    """
     values = {name: getattr(defaults[name].resolved().parts[part], setting) for part, name in owners}
+    if set(values.values()) == {None}:
+        return ""
     shown = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
     if len(shown) == 1:
-        return f"{next(iter(shown))} only: {next(iter(shown.values()))}"
+        return f"  [{next(iter(shown))} only: {next(iter(shown.values()))}]"
     if len(set(shown.values())) == 1:
-        return f"default: {next(iter(shown.values()))}"
-    return "default: " + "; ".join(f"{name}: {value}" for name, value in shown.items())
+        return f"  [default: {next(iter(shown.values()))}]"
+    return "  [default: " + "; ".join(f"{name}: {value}" for name, value in shown.items()) + "]"
 
 
 def plain_options(kind: type[Settings]) -> Callable[[Command], Command]:
