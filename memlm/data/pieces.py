@@ -51,9 +51,6 @@ class PieceVocabulary(Vocabulary):
         self._begins = np.array([piece.startswith(SPACE) or piece in (EOS, UNK) for piece in pieces])
         self._spell = lru_cache(REMEMBERED)(self._spelled)
 
-    def __reduce__(self) -> tuple[object, ...]:
-        return _restored, (self.words, self.model, self.lowercase)
-
     def __contains__(self, word: str) -> bool:
         return True
 
@@ -137,7 +134,3 @@ def pieces_of(processor: SentencePieceProcessor) -> list[str]:
     """Its pieces in the order of its own ids."""
     pieces: list[str] = processor.id_to_piece(list(range(len(processor))))
     return pieces
-
-
-def _restored(pieces: Sequence[str], model: bytes, lowercase: bool) -> PieceVocabulary:
-    return PieceVocabulary(pieces, model, lowercase=lowercase)
