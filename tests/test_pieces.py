@@ -192,6 +192,9 @@ def test_they_are_learnt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         assert vocabularies.make(TextFile(path), data).sha256 == first.sha256
     kept.write_bytes(kept.read_bytes()[:-1])
     assert vocabularies.make(TextFile(path), data).sha256 == first.sha256
+    monkeypatch.setattr("sentencepiece.__version__", "another")
+    assert vocabularies.make(TextFile(path), data).sha256 == first.sha256
+    assert len(list(kept.parent.glob("*.pieces"))) == 2
 
 
 def test_small_letters(train: TextFile, tmp_path: Path):

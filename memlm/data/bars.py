@@ -1,9 +1,21 @@
-"""A bar for work on files, on standard error if that is a terminal."""
+"""A bar or a spinner for work on files, on standard error if that is a terminal."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+
+
+@contextmanager
+def spinner(label: str) -> Iterator[None]:
+    """A sign of life beside work of which nobody knows how much is done."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(label):
+        yield
 
 
 @contextmanager

@@ -13,10 +13,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from sentencepiece import SentencePieceTrainer
+import sentencepiece
 
 from memlm.config_data import DataConfig
-from memlm.data.bars import bar
+from memlm.data.bars import spinner
 from memlm.data.corpus import TextFile, read_words, size_of
 from memlm.data.counts import word_counts
 from memlm.data.kept import WORTH_KEEPING, kept
@@ -50,9 +50,9 @@ def learn(train: TextFile, data: DataConfig) -> PieceVocabulary:
     """
     found = None
     if size_of(train) >= WORTH_KEEPING:
-        made_of = f"{FORMAT} {data.pieces} {data.vocab_size} {data.lowercase} {SAMPLE}"
-        with bar(f"learning {data.vocab_size} pieces", None):
-            found = kept(train, made_of, ".pieces", read=read, make=lambda place: write(place, _learnt(train, data)))
+        # Another version of sentencepiece learns other pieces of the same text.
+        made_of = f"{FORMAT} {data.pieces} {data.vocab_size} {data.lowercase} {SAMPLE} {sentencepiece.__version__}"
+        found = kept(train, made_of, ".pieces", read=read, make=lambda place: write(place, _learnt(train, data)))
     pieces, model = found or _learnt(train, data)
     return PieceVocabulary(pieces, model, lowercase=data.lowercase)
 
@@ -79,7 +79,8 @@ def _learnt(train: TextFile, data: DataConfig) -> Learnt:
     if data.vocab_size > MOST:
         raise MemlmError(f"vocab_size is {data.vocab_size}; of pieces there can be {MOST:,} at most")
     try:
-        model = _trained(train, data.vocab_size, kind=data.pieces, lowercase=data.lowercase)
+        with spinner(f"learning {data.vocab_size} pieces"):
+            model = _trained(train, data.vocab_size, kind=data.pieces, lowercase=data.lowercase)
     except RuntimeError as error:
         raise _misfit(train, data, error) from None
     pieces = pieces_of(processor_of(model))
@@ -120,7 +121,7 @@ def _learnable(word: str) -> Iterator[str]:
 def _trained(train: TextFile, size: int, *, kind: str, lowercase: bool) -> bytes:
     """A sentencepiece model of so many pieces. Raises RuntimeError."""
     model = io.BytesIO()
-    SentencePieceTrainer.train(
+    sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=_sample(train, lowercase=lowercase),
         model_writer=model,
         model_type=kind,
