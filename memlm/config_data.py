@@ -48,7 +48,7 @@ class DataConfig(Settings):
             raise MemlmError("level is char, which tokenizer sentencepiece does not fit: pieces are of words")
         if self.tokenizer != "sentencepiece" and self.pieces != "unigram":
             raise MemlmError(f"pieces is {self.pieces}, which only tokenizer sentencepiece has")
-        if self.tokenizer == "sentencepiece" and self.min_count is not None:
+        if self.tokenizer == "sentencepiece" and (self.min_count or 1) != 1:
             raise MemlmError(
                 f"min_count is {self.min_count}, which does not fit tokenizer sentencepiece: give vocab_size"
             )

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -221,6 +222,15 @@ def test_what_can_not_be_is_one_line(memlm: Memlm, made: Path, options: Any, mes
     result = memlm("train", "--dataset", made / "corpus", *COUNTED, *PIECES, *options)
     assert refused(result).startswith(message)
     assert not Path("runs").exists()
+
+
+def test_the_settings_of_a_run_of_words_serve(memlm: Memlm, made: Path):
+    assert memlm("train", "--dataset", made / "corpus", *COUNTED, "--run-dir", "runs/words").exit_code == 0
+    recorded = Path("runs/words/config.toml")
+    assert tomllib.loads(recorded.read_text())["data"]["min_count"] == 1
+    result = memlm("train", "--config", recorded, *PIECES, "--run-dir", "runs/pieces")
+    assert result.exit_code == 0, result.output
+    assert package.load("runs/pieces").vocabulary.tokenizer == "sentencepiece"
 
 
 @pytest.mark.parametrize("name", PARTS)
