@@ -237,6 +237,11 @@ def test_a_run_is_like_any_other(run: Path, memlm: Memlm, corpus: Path):
     assert "kneser-ney-3" in table.stdout
 
 
+def test_how_a_file_was_split_is_said(memlm: Memlm, corpus: Path):
+    result = memlm("train", "--dataset", corpus / "train.txt", "--model", "kneser-ney")
+    assert "one file, split 90,5,5 at the ends of lines" in result.output.splitlines()
+
+
 @pytest.mark.parametrize("order", [1, 2])
 def test_the_lowest_orders_answer_too(order: int, memlm: Memlm, corpus: Path):
     assert memlm("train", "--dataset", corpus, "--model", "kneser-ney", "--order", order).exit_code == 0

@@ -8,8 +8,7 @@ from pathlib import Path
 
 from memlm import checkpoint
 from memlm.cli.display import Display
-from memlm.cli.figures import about_text
-from memlm.cli.session import conclude, created_run
+from memlm.cli.session import conclude, created_run, say_text
 from memlm.config import Config
 from memlm.data import dataset
 from memlm.evaluate import token_nats, total
@@ -36,8 +35,7 @@ class CountingSession:
         with Display() as display:
             where = f"{len(self.data.splits['train'].tokens):,} tokens; run {self.run.path}"
             display.say(f"{self.config.model.label} on {self.data.name}: counting {where}")
-            for line in about_text(self.config, self.data):
-                display.say(line)
+            say_text(display, self.config, self.data)
             began = time.perf_counter()
             if not self._count(display, requests):
                 display.say(f"stopped; nothing is kept. To count anew, give --run-dir {self.run.path} --overwrite")

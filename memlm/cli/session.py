@@ -69,15 +69,20 @@ class Session:
             display.say(
                 f"this CPU has no instructions for {_name(precision)}: --precision float32 is many times as fast"
             )
-        if self.config.data.split:
-            display.say(dataset.split_rule(self.config.dataset, self.config.data))
         if len(seeds) > 1:
             display.say(f"{len(seeds)} restarts side by side, of seeds {seeds[0]} to {seeds[-1]}")
-        for line in about_text(self.config, self.data):
-            display.say(line)
+        say_text(display, self.config, self.data)
         if self.training.progress.step:
             display.say(f"going on after step {self.training.progress.step}")
         display.begin(len(seeds))
+
+
+def say_text(display: Display, config: Config, data: dataset.TextDataset) -> None:
+    """How a text that is one file was split, and what its tokens are."""
+    if config.data.split:
+        display.say(dataset.split_rule(config.dataset, config.data))
+    for line in about_text(config, data):
+        display.say(line)
 
 
 def conclude(
