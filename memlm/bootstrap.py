@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from memlm.errors import MemlmError
-from memlm.evaluate import TokenNats
+from memlm.evaluate import TokenNats, perplexity
 
 LEVEL = 0.95  # of the interval
 RESAMPLES = 10_000
@@ -52,8 +52,8 @@ class Difference:
         return {
             "nats_per_word": self.nats,
             "nats_interval": [self.low, self.high],
-            "perplexity_ratio": math.exp(self.nats),
-            "ratio_interval": [math.exp(self.low), math.exp(self.high)],
+            "perplexity_ratio": perplexity(self.nats, 1),
+            "ratio_interval": [perplexity(self.low, 1), perplexity(self.high, 1)],
             "level": LEVEL,
             "probability_better": self.probability,
             "told": self.told,

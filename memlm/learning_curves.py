@@ -1,8 +1,11 @@
 """Perplexity by epoch of several runs, as a picture."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from memlm.digits import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +40,7 @@ def draw(curves: Sequence[Curve], *, title: str, floor: float | None = None) -> 
         _draw_one(ax, curve, COLORS[number % len(COLORS)], MARKERS[number // len(COLORS) % len(MARKERS)])
     ax.plot([], [], color="#808080", linewidth=1, linestyle=(0, (4, 2)), label="training")
     if floor is not None:
-        ax.axhline(floor, color="#808080", linewidth=1.2, linestyle=":", label=f"entropy floor, {floor:.2f}")
+        ax.axhline(floor, color="#808080", linewidth=1.2, linestyle=":", label=f"entropy floor, {shown(floor)}")
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 1.5, 2, 3, 5, 7)) if high > 3 * low else MaxNLocator(8))
@@ -55,15 +58,19 @@ def draw(curves: Sequence[Curve], *, title: str, floor: float | None = None) -> 
 
 def _draw_one(ax: Any, curve: Curve, color: str, marker: str) -> None:
     if len(curve.history) < 2:
-        ax.axhline(curve.perplexity, color=color, linewidth=2, label=f"{curve.run}: {curve.perplexity:.2f}")
+        label = f"{curve.run}: {shown(curve.perplexity)}"
+        if math.isfinite(curve.perplexity):
+            ax.axhline(curve.perplexity, color=color, linewidth=2, label=label)
+        else:
+            ax.plot([], [], color=color, linewidth=2, label=label)
         return
     epochs = [line["epoch"] for line in curve.history]
     valid, train = ([_or_nan(line[f"{part}_perplexity"]) for line in curve.history] for part in ("valid", "train"))
     best = min(range(len(valid)), key=lambda i: (valid[i] != valid[i], valid[i]))  # what is not a number comes last
-    label = f"{curve.run}: {curve.perplexity:.2f} (epoch {epochs[best]})"
+    label = f"{curve.run}: {shown(curve.perplexity)} (epoch {epochs[best]})"
     ax.plot(epochs, train, color=color, alpha=0.6, linewidth=1, linestyle=(0, (4, 2)))
     ax.plot(epochs, valid, color=color, linewidth=2, marker=marker, markevery=[best], label=label)
 
 
 def _or_nan(value: float | None) -> float:
-    return float("nan") if value is None else value
+    return value if value is not None and math.isfinite(value) else math.nan

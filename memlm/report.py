@@ -111,15 +111,20 @@ def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _figures(score: dict[str, Any]) -> dict[str, Any]:
-    """Of a split. An evaluation that does not say how many words there are is of words alone."""
-    if score.get("word_perplexity", score["perplexity"]) is None:
+    """Of a split. An evaluation that does not say how many words there are is of words alone.
+
+    A perplexity that overflowed is null in the file.
+    """
+    words = score.get("words", score["tokens"])
+    if words is None:
         raise MemlmError(f"protocol {score['protocol']} gives parts of words no perplexity a word: compare by exact")
+    by_token, by_word = score["perplexity"], score.get("word_perplexity", score["perplexity"])
     return {
-        "perplexity": score["perplexity"],
-        "word_perplexity": score.get("word_perplexity", score["perplexity"]),
+        "perplexity": math.inf if by_token is None else by_token,
+        "word_perplexity": math.inf if by_word is None else by_word,
         "bits_per_character": score.get("bits_per_character"),
         "tokens": score["tokens"],
-        "words": score.get("words", score["tokens"]),
+        "words": words,
         "characters": score.get("characters"),
         "oov": score.get("oov"),
         "floor": score.get("floor_word_perplexity", score.get("floor_perplexity")),

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -169,6 +170,12 @@ def history(*valid: float | None) -> list[dict[str, Any]]:
     return [{"epoch": i + 1, "valid_perplexity": p, "train_perplexity": 2 * (p or 9)} for i, p in enumerate(valid)]
 
 
+@pytest.mark.parametrize("worst", [900.0, math.inf])
+def test_curves_of_what_is_not_finite_are_drawn(worst: float, tmp_path: Path):
+    curves = [Curve(run="a", perplexity=math.inf, history=history(worst, worst))]
+    draw(curves, title="a").savefig(tmp_path / "curves.svg")
+
+
 @pytest.mark.parametrize("worst", [900.0, 6.0])
 def test_what_the_curves_show(worst: float):
     curves = [Curve(run=f"runs/{i}", perplexity=4.5, history=history(worst, 5 + i, None)) for i in range(9)]
@@ -201,3 +208,12 @@ def test_a_picture_is_whole_or_not_there(two: tuple[Path, Path], memlm: Memlm, m
 def test_a_damaged_history_is_refused(two: tuple[Path, Path], memlm: Memlm):
     (two[0] / "metrics.jsonl").write_text('{"epoch": 1, "seconds": 1}\n' * 2)
     assert refused(memlm("compare", *two, "--plot", "a.png")) == "can't draw the runs: a metrics.jsonl lacks a figure"
+
+
+def test_differences_too_large_for_a_float():
+    told = difference(1.0, 1.0, 1.0, 0.5).reversed
+    far = replace(told, nats=900.0, low=800.0, high=1000.0)
+    assert far.figures()["perplexity_ratio"] == math.inf
+    assert in_words(replace(far, low=-1.0), "b", "a", "test").startswith(
+        "no difference can be told between a and b on test: b has inf % higher perplexity"
+    )

@@ -16,6 +16,7 @@ LAYERS = [
     [
         "settings",
         "jsontext",
+        "digits",
         "config_data",
         "config_run",
         "config",

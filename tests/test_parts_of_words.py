@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -248,3 +249,22 @@ def test_a_text_cut_up_among_processes_has_the_same_tokens(
     assert found.unknown.tolist() == whole.unknown.tolist()
     assert (found.words, found.characters) == (whole.words, whole.characters)
     assert np.count_nonzero(vocabulary.word_starts(found.tokens)) == found.words
+
+
+def test_a_perplexity_that_overflows_is_compared_and_a_large_one_is_short(memlm: Memlm):
+    """Words of hundreds of characters, as in a text without spaces."""
+    random = np.random.default_rng(1)
+    for length in (300, 20):
+        words = ("".join(chr(0x4E00 + i) for i in random.integers(400, size=length)) for _ in range(200))
+        Path(f"{length}.txt").write_text("\n".join(words))
+        for order in (1, 2):
+            command = ("train", "--dataset", f"{length}.txt", "--level", "char", "--model", "kneser-ney")
+            assert memlm(*command, "--order", order, "--run-dir", f"{length}-{order}").exit_code == 0
+    shown = memlm("compare", "300-1", "300-2", "--plot", "curves.svg")
+    assert shown.exit_code == 0, shown.output
+    assert " inf " in shown.stdout
+    assert "300-2: inf" in Path("curves.svg").read_text()
+    assert json.loads(memlm("compare", "300-1", "300-2", "--json").stdout)[0]["test_word_perplexity"] is None
+    for output in (memlm("compare", "20-1", "20-2").stdout, memlm("eval", "20-1").stdout):
+        assert re.search(r" \d\.\d+e\+\d\d ", output)
+        assert not re.search(r"\d{12}", output)

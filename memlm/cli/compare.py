@@ -11,6 +11,7 @@ from memlm.cli import answers, tables
 from memlm.cli.figures import UNITS
 from memlm.cli.plots import plot_options
 from memlm.config import PROTOCOLS
+from memlm.digits import shown
 
 if TYPE_CHECKING:
     from memlm.bootstrap import Difference
@@ -78,8 +79,8 @@ def in_words(difference: "Difference", one: str, other: str, split: str) -> str:
 
 def _percent(nats: float) -> str:
     """How much lower or higher a perplexity is, without the sign."""
-    percent = 100 * abs(math.expm1(nats))
-    return f"{percent:.{1 if percent >= 1 else 2}f}"
+    percent = math.inf if nats > 700 else 100 * abs(math.expm1(nats))
+    return shown(percent, 1 if percent >= 1 else 2)
 
 
 def _change(nats: float) -> str:
@@ -108,17 +109,15 @@ def _print_table(rows: list[dict[str, Any]]) -> None:
             row["run"],
             row["model"],
             row["parameters"],
-            f"{row['valid_word_perplexity']:.2f}",
-            f"{row['test_word_perplexity']:.2f}",
+            shown(row["valid_word_perplexity"]),
+            shown(row["test_word_perplexity"]),
             row["epochs"],
             duration(row["seconds"]),
         ]
         for row in rows
     ]
     if rows[0]["valid_floor"] is not None:
-        cells.append(
-            ["", "entropy floor", "", f"{rows[0]['valid_floor']:.2f}", f"{rows[0]['test_floor']:.2f}", "", ""]
-        )
+        cells.append(["", "entropy floor", "", shown(rows[0]["valid_floor"]), shown(rows[0]["test_floor"]), "", ""])
     title = f"{rows[0]['dataset']}, protocol {rows[0]['protocol']}"
     if any(row["tokenizer"] != "words" for row in rows):
         columns += ["tokens", "test ppl a token", "test bits a character", "test tokens"]
@@ -134,7 +133,7 @@ def _of_tokens(row: dict[str, Any]) -> list[object]:
     unit = UNITS[row["tokenizer"]]
     return [
         f"{row['vocabulary_size']:,} {unit}s" + (f" ({row['pieces']})" if unit == "piece" else ""),
-        f"{row['test_perplexity']:.2f}",
+        shown(row["test_perplexity"]),
         f"{row['test_bits_per_character']:.3f}",
         row["test_tokens"],
     ]

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from memlm.digits import shown
+
 if TYPE_CHECKING:
     from memlm.config import Config
     from memlm.data.dataset import TextDataset
@@ -19,11 +21,11 @@ def in_words(result: "Passport") -> tuple[str, str]:
     """
     unit = UNITS[result["tokenizer"]]
     if unit == "word":
-        figures = f"perplexity {result['perplexity']:.2f}{_floor(result['floor_perplexity'])}"
+        figures = f"perplexity {shown(result['perplexity'])}{_floor(result['floor_perplexity'])}"
         return figures, f"{result['tokens']:,} tokens, {_unknown(result, 'unknown words')}"
-    figures, counts = f"{result['perplexity']:.2f} a {unit}", [f"{result['tokens']:,} {unit}s"]
+    figures, counts = f"{shown(result['perplexity'])} a {unit}", [f"{result['tokens']:,} {unit}s"]
     if result["word_perplexity"] is not None:  # else a part of the text was scored, and maybe of a word
-        by_word = f"{result['word_perplexity']:.2f}{_floor(result['floor_word_perplexity'])} a word"
+        by_word = f"{shown(result['word_perplexity'])}{_floor(result['floor_word_perplexity'])} a word"
         figures = f"{by_word}, {figures}, {result['bits_per_character']:.3f} bits a character"
         counts = [f"{result['words']:,} words", *counts]
         counts += [f"{result['characters']:,} characters"] if unit != "character" else []
@@ -44,19 +46,19 @@ def about_text(config: "Config", data: "TextDataset") -> list[str]:
         lines.append(f"{len(data.vocabulary):,} {unit}s{kind}; until the end perplexities are a {unit}")
     if data.floor_nats:
         floors = {split: perplexity(data.floor_nats[split], data.splits[split].words) for split in SCORED}
-        shown = ", ".join(f"{split} {floor:.2f}" for split, floor in floors.items())
-        lines.append(f"no model can be below the entropy floor: {shown}" + (" a word" if unit != "word" else ""))
+        said = ", ".join(f"{split} {shown(floor)}" for split, floor in floors.items())
+        lines.append(f"no model can be below the entropy floor: {said}" + (" a word" if unit != "word" else ""))
     return lines
 
 
 def results(best_epoch: int, passports: "Mapping[str, Passport]") -> list[str]:
     """Lines at the end of a training: the figures of the best state."""
     if all(made["tokenizer"] == "words" for made in passports.values()):
-        shown = ", ".join(f"{split} {made['perplexity']:.2f}" for split, made in passports.items())
-        return [f"best epoch {best_epoch}: perplexity {shown}"]
+        said = ", ".join(f"{split} {shown(made['perplexity'])}" for split, made in passports.items())
+        return [f"best epoch {best_epoch}: perplexity {said}"]
     told = {split: in_words(made) for split, made in passports.items()}
     return [f"best epoch {best_epoch}:", *(f"{split:>5}: {said} ({counts})" for split, (said, counts) in told.items())]
 
 
 def _floor(perplexity: float | None) -> str:
-    return "" if perplexity is None else f", floor {perplexity:.2f}"
+    return "" if perplexity is None else f", floor {shown(perplexity)}"
