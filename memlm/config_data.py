@@ -8,6 +8,7 @@ from typing import Self
 from memlm.errors import MemlmError
 from memlm.settings import Settings, setting
 
+UNITS = {"words": "word", "sentencepiece": "piece", "characters": "character"}  # what a token is, by the tokenizer
 PIECES_SIZE = 8000  # sentencepiece's own default
 
 

@@ -3,13 +3,14 @@
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from memlm import checkpoint
+from memlm import checkpoint, jsontext
+from memlm.config_data import UNITS
 from memlm.data.dataset import TEXT
 from memlm.errors import MemlmError
 from memlm.evaluate import TokenNats
@@ -63,16 +64,26 @@ def passports(run: RunFolder) -> list[dict[str, Any]]:
 def best_passport(run: RunFolder, split: str, protocol: str) -> dict[str, Any]:
     """The passport of the run's best state as it is now: one of an earlier best state does not count.
 
-    Raises MemlmError if there is none yet.
+    Raises MemlmError if there is none yet, or one that can't be a passport: earlier ones lack figures.
     """
     found = run.read_json(EVALUATIONS).get(f"{split}/{protocol}/best")
     if isinstance(found, dict) and found.get("step") == checkpoint.step_of(run.best):
+        _refuse_damaged(run, found)
         return found
     option = "" if protocol == "exact" else f" --protocol {protocol}"
     raise MemlmError(
         f"{run.path} has no {protocol} score of its best state on {split}: "
         f"run `memlm eval {run.path} --split {split}{option}`"
     )
+
+
+def _refuse_damaged(run: RunFolder, passport: dict[str, Any]) -> None:
+    hints = get_type_hints(Passport)
+    for key, value in passport.items():
+        overflowed = value is None and hints.get(key) is float
+        of_type = key not in hints or overflowed or jsontext.is_of_type(value, hints[key])
+        if not of_type or (key == "tokenizer" and value not in UNITS):
+            raise MemlmError(f"{run.path} is damaged: {EVALUATIONS} holds no valid {key}")
 
 
 def best_nats(run: RunFolder, split: str) -> TokenNats:

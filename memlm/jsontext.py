@@ -42,12 +42,16 @@ def as_dataclass(kind: type[T], values: Any) -> T:
         raise TypeError(f"not an object: {values!r}")
     made, hints = kind(**values), get_type_hints(kind)
     for field in dataclasses.fields(made):  # type: ignore[arg-type]
-        value, hint = getattr(made, field.name), hints[field.name]
-        accepted = [get_origin(part) or part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
-        of_type = type(value) in accepted or (type(value) is int and float in accepted)
-        if not of_type or (isinstance(value, float) and not math.isfinite(value)):
+        value = getattr(made, field.name)
+        if not is_of_type(value, hints[field.name]) or (isinstance(value, float) and not math.isfinite(value)):
             raise TypeError(f"{field.name} is {value!r}")
     return made
+
+
+def is_of_type(value: Any, hint: Any) -> bool:
+    """Whether a value that was read is of a type, which may be a union; a whole number can be a float."""
+    accepted = [get_origin(part) or part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
+    return type(value) in accepted or (type(value) is int and float in accepted)
 
 
 def _finite(value: Any) -> Any:

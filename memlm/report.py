@@ -143,6 +143,8 @@ def _refuse_if_different(one: RunFolder, a: dict[str, Any], other: RunFolder, b:
     for key in MUST_AGREE:
         one_value, other_value = (score.get(key, BEFORE_PASSPORTS.get(key)) for score in (a, b))
         if one_value != other_value:
+            if known and texts[0] != texts[1] and key not in ("dataset", "protocol"):
+                raise MemlmError(f"{one.path} and {other.path} can't be compared: they were scored on different texts")
             values = "" if key in names else f" ({one_value}, {other_value})"
             hint = (
                 "" if known else "; evaluations of this version know more of the text: run `memlm eval` of both again"

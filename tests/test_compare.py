@@ -40,6 +40,9 @@ def two(memlm: Memlm, trained: Path) -> tuple[Path, Path]:
     return Path("runs/a"), Path("runs/b")
 
 
+DIFFERENT = "runs/a and runs/b can't be compared: they were scored on different texts"
+
+
 def lines(output: str) -> list[str]:
     return [line for line in output.splitlines() if " on valid" in line or " on test" in line]
 
@@ -105,7 +108,9 @@ def test_other_texts_do_not_compare_and_older_evaluations_do(two: tuple[Path, Pa
         path.write_text(json.dumps({name: change(dict(passport)) for name, passport in kept.items()}))
 
     write(lambda passport: passport | {"text_sha256": "another", "data_sha256": "another"})
-    assert refused(memlm("compare", *two)) == "runs/a and runs/b can't be compared: the text differs"
+    assert refused(memlm("compare", *two)) == DIFFERENT
+    write(lambda passport: passport | {"text_sha256": "another", "tokenizer": "characters"})
+    assert refused(memlm("compare", *two)) == DIFFERENT
     old = ("run", "label", "dataset", "protocol", "step", "parameters", "tokens", "nats", "perplexity")
     hashes = ("vocabulary_sha256", "data_sha256")
     write(lambda passport: {key: passport[key] for key in (*old, *hashes)})
@@ -217,3 +222,16 @@ def test_differences_too_large_for_a_float():
     assert in_words(replace(far, low=-1.0), "b", "a", "test").startswith(
         "no difference can be told between a and b on test: b has inf % higher perplexity"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("tokenizer", "zz"), ("tokenizer", []), ("data", 3), ("perplexity", "9"), ("tokens", None), ("label", 1)],
+)
+def test_a_damaged_evaluation_is_one_line(two: tuple[Path, Path], memlm: Memlm, key: str, value: object):
+    path = two[1] / evaluations.EVALUATIONS
+    kept = json.loads(path.read_text())
+    path.write_text(json.dumps({name: passport | {key: value} for name, passport in kept.items()}))
+    message = f"runs/b is damaged: evaluations.json holds no valid {key}"
+    for command in (("compare", *two), ("compare", *two, "--json")):
+        assert refused(memlm(*command)) == message

@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 import numpy as np
 import pytest
@@ -21,7 +21,8 @@ NATS = np.array([1.0, 6.0, 2.0, 1.0, 0.5, 3.0, 2.0, 0.5])
 
 
 def facts(protocol: str = "exact", **wrappers: object) -> Facts:
-    told: dict[str, Any] = dict.fromkeys(Facts.__annotations__) | {"protocol": protocol, "split": "test"}
+    told: dict[str, Any] = {key: kind() for key, kind in get_type_hints(Facts).items() if isinstance(kind, type)}
+    told |= {"protocol": protocol, "split": "test", "tokenizer": "words", "data": {}, "context": 2}
     return cast(Facts, told | {"checkpoint": "best", "step": 1, "wrappers": wrappers})
 
 

@@ -8,9 +8,9 @@ import click
 
 from memlm import jsontext
 from memlm.cli import answers, tables
-from memlm.cli.figures import UNITS
 from memlm.cli.plots import plot_options
 from memlm.config import PROTOCOLS
+from memlm.config_data import UNITS
 from memlm.digits import shown
 
 if TYPE_CHECKING:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from memlm.config_data import UNITS
 from memlm.digits import shown
 
 if TYPE_CHECKING:
@@ -11,7 +12,6 @@ if TYPE_CHECKING:
     from memlm.passport import Passport
 
 SCORED = ("valid", "test")  # the splits that a finished run has figures of
-UNITS = {"words": "word", "sentencepiece": "piece", "characters": "character"}  # what a token is, by the tokenizer
 
 
 def in_words(result: "Passport") -> tuple[str, str]:
