@@ -5,11 +5,12 @@ L tokens of a line, V words.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from memlm.data.corpus import BOM, Tokens, encode
+from memlm.data.corpus import BOM, EncodedText, encode
 from memlm.data.vocab import EOS, Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluate import perplexity
@@ -22,6 +23,7 @@ class Part(NamedTuple):
     token: str
     log_probability: float  # natural; of <unk>, where the vocabulary does not hold it
     rank: int  # 1 + the number of tokens that were likelier
+    oov: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,25 +43,33 @@ class ScoredToken:
 
 @dataclass(kw_only=True)
 class Sums:
-    """Of a sentence or of a text."""
+    """Of a sentence or of a text, as in a passport: where words have parts, these are the tokens."""
 
+    words: int = 0
     tokens: int = 0
     oov: int = 0
     log_probability: float = 0.0
     log_probability_without_oov: float = 0.0
 
-    def add(self, tokens: Iterable[ScoredToken]) -> None:
-        """Take tokens in."""
-        for token in tokens:
-            self.tokens += 1
-            self.oov += token.oov
-            self.log_probability += token.log_probability
-            self.log_probability_without_oov += 0.0 if token.oov else token.log_probability
+    def add(self, words: Iterable[ScoredToken]) -> None:
+        """Take words in."""
+        for word in words:
+            self.words += 1
+            for token in word.parts or (word,):
+                self.tokens += 1
+                self.oov += token.oov
+                self.log_probability += token.log_probability
+                self.log_probability_without_oov += 0.0 if token.oov else token.log_probability
 
     @property
     def perplexity(self) -> float:
         """Of all tokens."""
         return perplexity(-self.log_probability, self.tokens)
+
+    @property
+    def word_perplexity(self) -> float:
+        """Of all tokens, a word."""
+        return perplexity(-self.log_probability, self.words)
 
     @property
     def perplexity_without_oov(self) -> float:
@@ -82,9 +92,9 @@ def score_lines(stream: Stream, vocabulary: Vocabulary, lines: Iterable[str]) ->
     """Each line with the `<eos>` that ends it, given all the lines before it."""
     for line in lines:
         words = line.split()
-        tokens = encode([words], vocabulary).tokens
-        parts = list(_parts(stream, vocabulary, tokens))
-        starts = np.flatnonzero(vocabulary.word_starts(tokens)).tolist()
+        text = encode([words], vocabulary)
+        parts = list(_parts(stream, vocabulary, text))
+        starts = np.flatnonzero(vocabulary.word_starts(text.tokens)).tolist()
         known = [word in vocabulary for word in words] + [True]
         yield ScoredSentence(
             tokens=[
@@ -96,14 +106,16 @@ def score_lines(stream: Stream, vocabulary: Vocabulary, lines: Iterable[str]) ->
         )
 
 
-def _parts(stream: Stream, vocabulary: Vocabulary, tokens: Tokens) -> Iterator[Part]:
+def _parts(stream: Stream, vocabulary: Vocabulary, text: EncodedText) -> Iterator[Part]:
     """Each token scored."""
-    for block in blocks(tokens, stream.device):
+    unknown = set(text.unknown.tolist())
+    place = count()
+    for block in blocks(text.tokens, stream.device):
         rows = stream.read(block)
         log_p = rows.gather(1, block[:, None])
         ranks = 1 + (rows > log_p).sum(dim=1)
         for token, *figures in zip(block.tolist(), log_p.squeeze(1).tolist(), ranks.tolist(), strict=True):
-            yield Part(vocabulary.words[token], *figures)
+            yield Part(vocabulary.words[token], *figures, oov=next(place) in unknown)
 
 
 def _of_parts(word: str, parts: Sequence[Part], *, oov: bool, is_one: bool) -> ScoredToken:

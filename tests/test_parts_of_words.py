@@ -152,9 +152,13 @@ def test_score_is_a_line_a_word(runs: Path, memlm: Memlm, name: str):
     assert {line.split("\t")[2] for line in lines} == {"-"}
     oov = [word for word, line in zip(WORDS, lines, strict=True) if line.endswith("\toov")]
     assert oov == ([] if name == "pieces" else ["a\u2581b", "<unk>", "qu\u00ef"])
-    assert f": {len(WORDS)} tokens" in sums
+    assert f": {len(WORDS)} words, " in sums
     assert total.startswith("# total of 1 sentences")
-    tokens = [json.loads(line) for line in memlm("score", runs / name, "text", "--json").output.splitlines()[:-2]]
+    *tokens, _, of_all = map(json.loads, memlm("score", runs / name, "text", "--json").output.splitlines())
+    evaluated = json.loads(memlm("eval", runs / name, "--text", "text", "--json").stdout)
+    for key in ("words", "tokens", "oov", "perplexity", "perplexity_without_oov", "word_perplexity"):
+        assert of_all[key] == pytest.approx(evaluated[key], rel=1e-4), key
+    assert f"perplexity {of_all['word_perplexity']:.2f} a word, {of_all['perplexity']:.2f} a {name[:-1]}" in total
     parts = [part["token"] for token in tokens for part in token["parts"]]
     if name == "pieces":
         assert parts == package.load(runs / name).vocabulary.as_written(WORDS)

@@ -1,6 +1,8 @@
 """Scoring a text word by word, and `memlm score`."""
 
+import errno
 import json
+import os
 import re
 from pathlib import Path
 
@@ -8,6 +10,7 @@ import numpy as np
 import pytest
 
 import memlm as package
+from memlm.cli import score
 from tests.test_cli import Memlm
 from tests.test_trained import trained  # noqa: F401
 
@@ -79,3 +82,25 @@ def test_what_is_no_text_is_refused(
     assert result.exit_code == 2
     assert result.stderr.count("\n") == 1
     assert re.search(error, result.stderr)
+
+
+@pytest.mark.parametrize(("fault", "status", "said"), [(errno.EPIPE, 1, ""), (errno.ENOSPC, 2, "No space left")])
+def test_a_fault_of_the_output_is_none_of_the_text(
+    trained: package.TrainedModel,  # noqa: F811
+    memlm: Memlm,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: int,
+    status: int,
+    said: str,
+):
+    Path("text").write_text("a0 b0\n")
+
+    def fail(line: str) -> None:
+        raise OSError(fault, os.strerror(fault))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(score, "_lines", lambda *_: map(fail, "a"))
+        result = memlm("score", "runs/a", "text")
+    assert result.exit_code == status
+    assert said in result.stderr
+    assert "cannot read" not in result.stderr

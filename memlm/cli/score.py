@@ -2,15 +2,16 @@
 
 import sys
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from memlm import jsontext
 from memlm.cli.options import checkpoint_option, device_option
+from memlm.config_data import UNITS
+from memlm.digits import shown
 
 if TYPE_CHECKING:
     from memlm.scoring import ScoredSentence, Sums
@@ -36,32 +37,39 @@ def command(run: Path, file: Path, independent: bool, checkpoint: str, device: s
     model = trained.load(run, checkpoint=checkpoint, device=device)
     sums = scoring.Sums()
     number = 0
-    with _source(file) as source:
-        lines = scoring.read_lines(source, "standard input" if str(file) == "-" else str(file))
-        for number, sentence in enumerate(model.score_lines(lines, independent=independent), start=1):
-            for line in _json_lines(number, sentence) if as_json else _lines(number, sentence):
-                click.echo(line)
-            sums.add(sentence.tokens)
+    unit = UNITS[model.vocabulary.tokenizer]
+    for number, sentence in enumerate(model.score_lines(_read(file), independent=independent), start=1):
+        for line in _json_lines(number, sentence) if as_json else _lines(number, sentence, unit):
+            click.echo(line)
+        sums.add(sentence.tokens)
     if as_json:
         click.echo(jsontext.dumps({"type": "total", "sentences": number} | _figures(sums)))
     else:
-        click.echo(_summary(f"total of {number:,} sentences", sums))
+        click.echo(_summary(f"total of {number:,} sentences", sums, unit))
 
 
-def _source(file: Path) -> AbstractContextManager[BinaryIO]:
+def _read(file: Path) -> Iterator[str]:
+    """The lines of the text: what fails where they go is no fault of the file, and does not come by here."""
     from memlm.data.corpus import opened
+    from memlm.scoring import read_lines
 
-    return nullcontext(sys.stdin.buffer) if str(file) == "-" else opened(file)
+    if str(file) == "-":
+        yield from read_lines(sys.stdin.buffer, "standard input")
+        return
+    with opened(file) as source:
+        yield from read_lines(source, str(file))
 
 
 def _figures(sums: "Sums") -> dict[str, Any]:
     known = sums.tokens - sums.oov
     return {
+        "words": sums.words,
         "tokens": sums.tokens,
         "oov": sums.oov,
         "log_probability": sums.log_probability,
         "perplexity": sums.perplexity,
         "perplexity_without_oov": sums.perplexity_without_oov if known else None,
+        "word_perplexity": sums.word_perplexity,
     }
 
 
@@ -72,14 +80,17 @@ def _json_lines(number: int, sentence: "ScoredSentence") -> Iterator[str]:
     yield jsontext.dumps({"type": "sentence", "sentence": number} | _figures(sentence.sums))
 
 
-def _lines(number: int, sentence: "ScoredSentence") -> Iterator[str]:
+def _lines(number: int, sentence: "ScoredSentence", unit: str) -> Iterator[str]:
     for token in sentence.tokens:
         flag = "\toov" if token.oov else ""
         yield f"{token.word}\t{token.log_probability:.4f}\t{'-' if token.rank is None else token.rank}{flag}"
-    yield _summary(f"sentence {number}", sentence.sums)
+    yield _summary(f"sentence {number}", sentence.sums, unit)
 
 
-def _summary(what: str, sums: "Sums") -> str:
-    said = f"# {what}: {sums.tokens:,} tokens, log-probability {sums.log_probability:.4f}"
-    said += f", perplexity {sums.perplexity:.2f}"
-    return f"{said}; {sums.oov} oov, without them {sums.perplexity_without_oov:.2f}" if sums.oov else said
+def _summary(what: str, sums: "Sums", unit: str) -> str:
+    counts, figures = f"{sums.tokens:,} tokens", shown(sums.perplexity)
+    if unit != "word":
+        counts = f"{sums.words:,} words, {sums.tokens:,} {unit}s"
+        figures = f"{shown(sums.word_perplexity)} a word, {figures} a {unit}"
+    said = f"# {what}: {counts}, log-probability {sums.log_probability:.4f}, perplexity {figures}"
+    return f"{said}; {sums.oov} oov, without them {shown(sums.perplexity_without_oov)}" if sums.oov else said
