@@ -183,6 +183,16 @@ def test_texts_are_written_in_words(runs: Path, memlm: Memlm, name: str):
     assert package.load(runs / name).next_word("the cat").probabilities.sum() == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.parametrize("name", ["words", *PARTS])
+def test_a_prompt_is_shown_as_it_was_read(runs: Path, memlm: Memlm, name: str):
+    for prompt, read in (("the cat", "the cat"), ("the cat \t ", "the cat"), ("the cat\n ", "the cat\n")):
+        command = ("generate", runs / name, "--words", 5, "--seed", 3, "--prompt")
+        told, same = (json.loads(memlm(*command, text, "--json").output) for text in (prompt, read))
+        assert told == same
+        assert told["prompt"] == read
+        assert memlm(*command, prompt).output.rstrip("\n") == (read + told["text"]).rstrip("\n")
+
+
 @pytest.mark.parametrize(("name", "label"), [("pieces", "\u2581the"), ("characters", "\u2423")])
 def test_attention_names_the_parts(runs: Path, memlm: Memlm, name: str, label: str):
     shown = memlm("attend", runs / name, "--text", "the cat", "--plot", "map.svg")

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 
 @click.command("generate")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--prompt", default="", help="the text to go on from; left out: the start of a text")
+@click.option(
+    "--prompt",
+    default="",
+    help="the text to go on from, blanks at its end are not read; left out: the start of a text",
+)
 @plain_options(Sampling)
 @click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="texts to draw")
 @click.option(
@@ -31,7 +35,7 @@ def command(
     """Let a model write: each word is shown as it is drawn, and a line end where it ends a line."""
     from memlm import trained
 
-    sampling = Sampling(**options)
+    sampling, prompt = Sampling(**options), _as_read(prompt)
     model = trained.load(run, checkpoint=checkpoint, device=device)
     first = secrets.randbelow(2**32) if seed is None else seed
     for number in range(first, first + samples):
@@ -47,6 +51,12 @@ def command(
             click.echo(token.text, nl=False)
             last = token.text or last
         click.echo("" if last.endswith("\n") else "\n", nl=False)
+
+
+def _as_read(prompt: str) -> str:
+    """Without the blanks at its end, which are no part of a word: what is drawn brings its own space."""
+    before, line_end, last = prompt.rpartition("\n")
+    return before + line_end + last.rstrip()
 
 
 def _as_json(drawn: list["Drawn"]) -> dict[str, Any]:
