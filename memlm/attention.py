@@ -46,18 +46,19 @@ class Attention:
     `words` are the text's tokens, as written, `<eos>` after each line that ended: words, pieces or characters; of
     those that are `unknown` the model saw `<unk>`. `targets` (T,) are places in `words`: len(words) is that of the
     word after the text. `weights` (K, T, N): slot n of target t is the word at targets[t] - N + n, and has weight 0
-    where that is before the start.
+    where that is before the start. `unit` is what a token is called.
     """
 
     words: Sequence[str]
     unknown: Sequence[bool]
     targets: Sequence[int]
     weights: Weights
+    unit: str = "word"
 
     def label(self, place: int) -> str:
         """The word at a place, as written, with a mark if the model knows it as `<unk>` alone; `␣` is a space."""
         if place == len(self.words):
-            return "(next word)"
+            return f"(next {self.unit})"
         word = self.words[place].replace(" ", "␣")
         return f"{word} ({UNK})" if self.unknown[place] else word
 
@@ -72,7 +73,7 @@ class Attention:
         first, weights = self.past(t)
         return [
             Piece(
-                label=self.label(first + group[0]) if len(group) == 1 else f"({len(group)} words)",
+                label=self.label(first + group[0]) if len(group) == 1 else f"({len(group)} {self.unit}s)",
                 words=len(group),
                 weights=weights[:, group].sum(axis=1),
             )

@@ -98,7 +98,7 @@ def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
             "model": scores["test"]["label"],
             "parameters": scores["test"]["parameters"],
             "tokenizer": scores["test"].get("tokenizer", "words"),
-            "pieces": scores["test"].get("data", {}).get("pieces"),
+            "pieces": _pieces(scores["test"]),
             "vocabulary_size": scores["test"].get("vocabulary_size"),
             **{f"{split}_{key}": value for split, score in scores.items() for key, value in _figures(score).items()},
             "epochs": len(history),
@@ -108,6 +108,11 @@ def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
         }
     except (KeyError, TypeError):
         raise MemlmError(f"{run.path} is damaged: {EVALUATIONS} or metrics.jsonl lacks a figure") from None
+
+
+def _pieces(score: dict[str, Any]) -> str | None:
+    """How pieces were learnt; None where tokens are none."""
+    return score["data"].get("pieces") if score.get("tokenizer") == "sentencepiece" else None
 
 
 def _figures(score: dict[str, Any]) -> dict[str, Any]:

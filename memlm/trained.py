@@ -14,6 +14,7 @@ import torch
 from memlm import attention, checkpoint, passport
 from memlm.attention import Attention, AverageAttention, Tick
 from memlm.config import Config
+from memlm.config_data import UNITS
 from memlm.data import dataset
 from memlm.data.chunks import EMPTY
 from memlm.data.corpus import EncodedText, Tokens, encode
@@ -163,7 +164,10 @@ class TrainedModel:
         return np.concatenate(pieces)
 
     def perplexity(self, text: str) -> float:
-        """Perplexity of a text, a token: words split at white space, one `<eos>` a line, unknown words as `<unk>`."""
+        """Perplexity of a text, a token: a word, piece or character, as the model has it, or the `<eos>` of a line.
+
+        Words are split at white space; what the vocabulary does not hold is `<unk>`.
+        """
         nats = self.token_nats(text)
         return perplexity(float(nats.sum()), len(nats))
 
@@ -206,6 +210,7 @@ class TrainedModel:
             unknown=(self.vocabulary.ids_of(attention.split_words(text)) < 0).tolist(),
             targets=places,
             weights=attention.of_targets(self.model, self._context(text), places),
+            unit=UNITS[self.vocabulary.tokenizer],
         )
 
     def cut(self, text: str) -> tuple[list[str], list[int]]:

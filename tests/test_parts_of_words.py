@@ -94,6 +94,7 @@ def test_one_table_for_all_of_them(runs: Path, memlm: Memlm):
     for row in rows:
         assert f"{row['test_word_perplexity']:.2f}" in shown.stdout
         assert f"{row['test_bits_per_character']:.3f}" in shown.stdout
+    assert [row["pieces"] for row in rows] == [None, "bpe", None, "bpe", None]
     for kind in ("words", "290 pieces (bpe)", "characters"):
         assert kind in shown.stdout
     told = rows[1]["differences_from_first"]["test"]
@@ -203,7 +204,11 @@ def test_attention_names_the_parts(runs: Path, memlm: Memlm, name: str, label: s
     assert told["words"] == package.load(runs / name).vocabulary.as_written(["the", "cat"])
     assert prediction["word"][0] in ("\u2581", " ")
     assert memlm("attend", runs / name, "--text", "the cat", "--all").exit_code == 0
-    assert memlm("attend", runs / name, "--average").exit_code == 0
+    average = memlm("attend", runs / name, "--average").stdout
+    unit = name.removesuffix("s")
+    assert f"(next {unit})" in shown.stdout
+    assert f"A block is a {unit}, " in average
+    assert "word" not in shown.stdout + average
 
 
 def test_wrappers_and_mixtures(runs: Path, memlm: Memlm):

@@ -10,6 +10,7 @@ from memlm import jsontext
 from memlm.cli import heat
 from memlm.cli.options import checkpoint_option, device_option
 from memlm.cli.plots import plot_options
+from memlm.config_data import UNITS
 from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def _text(
     if as_json:
         click.echo(jsontext.dumps(facts | _as_json(attended)))
     elif every:
-        click.echo(f"{_name(model)}: the word that each hop looks at most, and its weight")
+        click.echo(f"{_name(model)}: the {attended.unit} that each hop looks at most, and its weight")
         heat.show_overview(attended)
     else:
         _print_maps(model, attended, text, top)
@@ -125,7 +126,7 @@ def _print_maps(model: "TrainedModel", attended: "Attention", text: str, top: in
         between = " " if model.vocabulary.is_of_words else ""
         before = between.join(attended.words[max(0, place - WORDS_BEFORE) : place])
         dots = "... " if place > WORDS_BEFORE else ""
-        click.echo(f"{_name(model)}: what each hop looks at to predict the word after: {dots}{before}")
+        click.echo(f"{_name(model)}: what each hop looks at to predict the {attended.unit} after: {dots}{before}")
         heat.show_words(attended, t, top)
     click.echo(MEANING)
     if attended.targets == [len(attended.words)]:
@@ -143,7 +144,7 @@ def _picture(attended: "Attention", top: int, name: str) -> "Figure":
         pieces = attended.pieces(0, top)
         if not pieces:
             raise MemlmError(f"can't draw what was looked at to predict {predicted[0]!r}: no word stands before it")
-        what = "the next word" if attended.targets == [len(attended.words)] else repr(predicted[0])
+        what = f"the next {attended.unit}" if attended.targets == [len(attended.words)] else repr(predicted[0])
         title = f"{name}: what each hop looks at to predict {what}"
         weights = np.stack([piece.weights for piece in pieces], axis=1)
         return pictures.words_attended([p.label for p in pieces], weights, [p.words == 1 for p in pieces], title)
@@ -178,7 +179,8 @@ def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_jso
         result = model.average_attention(
             split, tick=lambda done, total: progress.update(task, completed=done, total=total)
         )
-    title = f"{_name(model)}: average attention over {result.targets:,} words of {split}"
+    unit = UNITS[model.vocabulary.tokenizer]
+    title = f"{_name(model)}: average attention over {result.targets:,} {unit}s of {split}"
     if plot is not None:
         pictures.save(pictures.average_attention(result.weights, title), plot)
     if as_json:
@@ -186,7 +188,7 @@ def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_jso
         click.echo(jsontext.dumps(facts | found))
     else:
         click.echo(title)
-        heat.show_average(result.weights)
+        heat.show_average(result.weights, unit)
 
 
 def _name(model: "TrainedModel") -> str:

@@ -59,9 +59,9 @@ def command(
 ) -> None:
     """Score a trained model on a split of the dataset it was trained on, or on any text; the run keeps the score.
 
-    A language model's is its perplexity: total nats over total tokens, kept with the nats of each token. What a model
-    wears (--cache, --dynamic, --mix) is tuned on the validation split alone. That of question answering is the percent
-    of wrong answers by task, beside the paper's.
+    A language model's is its perplexity: total nats over the number of tokens, and over that of words where tokens
+    are parts of them; kept with the nats of each. What a model wears (--cache, --dynamic, --mix) is tuned on the
+    validation split alone. That of question answering is the percent of wrong answers by task, beside the paper's.
     """
     from rich.console import Console
     from rich.progress import Progress

@@ -26,7 +26,7 @@ def show_words(attended: "Attention", t: int, top: int) -> None:
         for piece in attended.pieces(t, top)
     ]
     rows.append((f"-> {attended.label(attended.targets[t])}", *("" for _ in highest)))
-    tables.show(("past word", *_hops(len(highest))), rows)
+    tables.show((f"past {attended.unit}", *_hops(len(highest))), rows)
 
 
 def _cell(piece: "Piece", hop: int, highest: float, ramp: str) -> "Text":
@@ -54,7 +54,7 @@ def show_overview(attended: "Attention") -> None:
     tables.show(("predicted", *_hops(len(attended.weights))), rows)
 
 
-def show_average(weights: "Weights") -> None:
+def show_average(weights: "Weights", unit: str = "word") -> None:
     """Mean weights (K, N): hops down, and across a block for each slot, oldest first, as high as its weight."""
     from rich.text import Text
 
@@ -63,12 +63,12 @@ def show_average(weights: "Weights") -> None:
     oldest = f"{N} back"
     places = oldest + "1".rjust(max(2, strips.shape[1] - len(oldest)))
     rows = [
-        (k + 1, Text("".join(_block(share, ramp) for share in strip), COLOUR), f"{row.max():.3f}", _half(row))
+        (k + 1, Text("".join(_block(share, ramp) for share in strip), COLOUR), f"{row.max():.3f}", _half(row, unit))
         for k, (row, strip) in enumerate(zip(weights, strips, strict=True))
     ]
     tables.show(("hop", places, "largest", "half within"), rows)
-    block = "A block is a word" if together == 1 else f"A block is the mean of {together} words"
-    click.echo(f"{block}, full at the hop's largest; half of a hop's weight is within so many of the last words.")
+    block = f"A block is a {unit}" if together == 1 else f"A block is the mean of {together} {unit}s"
+    click.echo(f"{block}, full at the hop's largest; half of a hop's weight is within so many of the last {unit}s.")
 
 
 def _strips(weights: "Weights", width: int) -> tuple["Weights", int]:
@@ -83,10 +83,10 @@ def _strips(weights: "Weights", width: int) -> tuple["Weights", int]:
     return scaled(np.add.reduceat(weights, starts, axis=1) / np.diff(starts, append=N)), together
 
 
-def _half(weights: "Weights") -> str:
-    """How many of the last words have half of the weight."""
+def _half(weights: "Weights", unit: str) -> str:
+    """How many of the last tokens have half of the weight."""
     reached = weights[::-1].cumsum().searchsorted(weights.sum() / 2) + 1
-    return f"{reached} word{'s' if reached > 1 else ''}"
+    return f"{reached} {unit}{'s' if reached > 1 else ''}"
 
 
 def _ramp(blocks: str, ascii_blocks: str) -> str:
