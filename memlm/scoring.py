@@ -114,8 +114,8 @@ def _parts(stream: Stream, vocabulary: Vocabulary, text: EncodedText) -> Iterato
         rows = stream.read(block)
         log_p = rows.gather(1, block[:, None])
         ranks = 1 + (rows > log_p).sum(dim=1)
-        for token, *figures in zip(block.tolist(), log_p.squeeze(1).tolist(), ranks.tolist(), strict=True):
-            yield Part(vocabulary.words[token], *figures, oov=next(place) in unknown)
+        for token, found, rank in zip(block.tolist(), log_p.squeeze(1).tolist(), ranks.tolist(), strict=True):
+            yield Part(vocabulary.words[token], found, rank, oov=next(place) in unknown)
 
 
 def _of_parts(word: str, parts: Sequence[Part], *, oov: bool, is_one: bool) -> ScoredToken:

@@ -10,8 +10,9 @@ import torch
 
 from memlm import checkpoint, cutoffs, evaluations, train
 from memlm.cli.display import Display, say_restarts
-from memlm.cli.figures import SCORED, UNITS, about_text, results
+from memlm.cli.figures import SCORED, about_text, results
 from memlm.config import Config, MemN2NConfig
+from memlm.config_data import UNITS
 from memlm.curves import write_result
 from memlm.data import dataset
 from memlm.errors import MemlmError
