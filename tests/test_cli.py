@@ -91,8 +91,9 @@ def test_compare_refuses_what_does_not_compare(run: Path, memlm: Memlm, corpus: 
     scores = json.loads(path.read_text())
     for changes, words in (
         ({"protocol": "facebook"}, "the protocol differs (exact, facebook)"),
-        ({"text_sha256": "0", "vocabulary_sha256": "0"}, "the vocabulary differs"),
-        ({"text_sha256": "0", "data_sha256": "0"}, "the text differs"),
+        ({"text_sha256": "0", "vocabulary_sha256": "0"}, "they were scored on different texts"),
+        ({"text_sha256": None, "vocabulary_sha256": "0"}, "the vocabulary differs"),
+        ({"text_sha256": None, "data_sha256": "0"}, "the text differs"),
     ):
         changed = {name: score | changes for name, score in scores.items()}
         path.write_text(json.dumps(changed))

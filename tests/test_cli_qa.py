@@ -182,7 +182,7 @@ def test_doctor_looks_at_every_task_of_a_run(memlm: Memlm, monkeypatch: pytest.M
     Path("run/summary.json").write_text(json.dumps(summary))
     check = doctor_runs.check_run(Path("run"))
     assert (check.ok, check.found.endswith("not as noted: task 2")) == (False, True)
-    monkeypatch.setattr(doctor_runs, "_is_there", lambda name: False)
+    monkeypatch.setattr("memlm.data.dataset.is_there", lambda name: False)
     check = doctor_runs.check_run(Path("run"))
     assert (check.ok, "its questions, stories-qa, are not here" in check.found) == (None, True)
     weights = Path("run/task-3/last/model.safetensors")
