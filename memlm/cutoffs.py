@@ -18,7 +18,7 @@ import numpy.typing as npt
 import torch
 
 from memlm.config import Config, KneserNeyConfig, NeuralSettings, TrainConfig
-from memlm.data.corpus import Tokens
+from memlm.data.corpus import Tokens, id_counts
 from memlm.models import softmax
 from memlm.models.adaptive import reduced
 from memlm.models.head import output_weight
@@ -32,7 +32,6 @@ FIRST_PLACE = 16
 WORDS = (256, 1024, 4096, 16384)  # that a softmax is measured with
 LARGEST_PRODUCT = 2e8  # multiplications of one product that is measured: all of it is to take less than a second
 ROUNDS = 4  # in which all that is measured takes turns: what else the machine does is not to fall on one alone
-COUNTED_AT_ONCE = 1 << 22  # tokens
 
 Floats = npt.NDArray[np.float64]
 Cost = Callable[[float, float], float]  # words, targets -> seconds, at the units of the hidden states
@@ -50,21 +49,13 @@ def settled(config: Config, tokens: Tokens, vocabulary_size: int, device: torch.
 def find(model: NeuralSettings, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device) -> str:
     """The setting `cutoffs` for a model that is trained on a text (T,) on this machine."""
     cost = measure(model.units, train.batch_size, device, choose_precision(train.precision, device))
-    of_text = counts(tokens, vocabulary_size)
+    of_text = id_counts(tokens, vocabulary_size)
     if model.ties_output:
         found = choose(of_text, train.batch_size, cost, most=MOST_CLUSTERS)
     else:
         wide = [n for n in range(1, MOST_CLUSTERS + 1) if reduced(model.units, n) >= FEWEST_UNITS]
         found = choose(of_text, train.batch_size, cost, most=max(wide, default=1), shortlist=SHORTLIST)
     return ",".join(map(str, found))
-
-
-def counts(tokens: Tokens, vocabulary_size: int) -> npt.NDArray[np.int64]:
-    """How often each id is in a text (T,): (V,). Of a text that is mapped, little is in memory at a time."""
-    found = np.zeros(vocabulary_size, np.int64)
-    for at in range(0, len(tokens), COUNTED_AT_ONCE):
-        found += np.bincount(tokens[at : at + COUNTED_AT_ONCE], minlength=vocabulary_size)
-    return found
 
 
 def choose(

@@ -9,6 +9,7 @@ import torch
 
 from memlm import cutoffs
 from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig
+from memlm.data import corpus
 
 CPU = torch.device("cpu")
 
@@ -80,9 +81,9 @@ def test_no_cluster_that_is_chosen_has_next_to_no_units(units: int, clusters: in
 
 
 def test_counts_are_those_of_the_whole_text(monkeypatch: pytest.MonkeyPatch, rng: np.random.Generator):
-    monkeypatch.setattr(cutoffs, "COUNTED_AT_ONCE", 7)
+    monkeypatch.setattr(corpus, "BLOCK", 7)
     tokens = rng.integers(5, size=100).astype(np.int32)
-    assert cutoffs.counts(tokens, 9).tolist() == np.bincount(tokens, minlength=9).tolist()
+    assert corpus.id_counts(tokens, 9).tolist() == np.bincount(tokens, minlength=9).tolist()
 
 
 def test_a_fit_finds_the_weights_and_none_is_negative(rng: np.random.Generator):

@@ -170,6 +170,14 @@ def count_words(blocks: Iterable[list[str]]) -> Counter[str]:
     return counts
 
 
+def id_counts(tokens: Tokens, vocabulary_size: int) -> npt.NDArray[np.int64]:
+    """How often each id is in a text (T,): (V,). Of a text that is mapped, little is in memory at a time."""
+    found = np.zeros(vocabulary_size, np.int64)
+    for at in range(0, len(tokens), BLOCK):
+        found += np.bincount(tokens[at : at + BLOCK], minlength=vocabulary_size)
+    return found
+
+
 def encode_blocks(
     blocks: Iterable[list[str]], vocabulary: Vocabulary, *, begins_line: bool = True
 ) -> Iterator[EncodedText]:

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from memlm.config_data import DataConfig
 from memlm.data import dataset
-from memlm.data.corpus import BLOCK, Tokens
+from memlm.data.corpus import id_counts
 from memlm.data.counts import word_counts
 from memlm.data.shared_lines import SharedLines, shared_lines
 from memlm.data.vocab import EOS
@@ -75,7 +75,7 @@ def describe(name: str, data: DataConfig) -> Description:
     files = dataset.split_files(name, data.split)
     loaded = dataset.load(name, data)
     size = len(loaded.vocabulary)
-    counts = {split: _token_counts(text.tokens, size) for split, text in loaded.splits.items()}
+    counts = {split: id_counts(text.tokens, size) for split, text in loaded.splits.items()}
     nats = np.log(counts["train"].sum() + size) - np.log(counts["train"] + 1)
     shared: dict[str, SharedLines] = dict(
         zip(("valid", "test"), shared_lines(files["train"], [files["valid"], files["test"]]), strict=True)
@@ -100,11 +100,3 @@ def describe(name: str, data: DataConfig) -> Description:
             )
         )
     return Description(data=data, vocabulary=size, splits=rows)
-
-
-def _token_counts(tokens: Tokens, size: int) -> Counts:
-    """How often each id stands in a text (V,), block by block, since a text may not fit into memory."""
-    counts = np.zeros(size, np.int64)
-    for at in range(0, len(tokens), BLOCK):
-        counts += np.bincount(tokens[at : at + BLOCK], minlength=size)
-    return counts
