@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from packaging.requirements import Requirement
 
-from memlm import checkpoint, files
+from memlm import checkpoint, files, native
 from memlm.config import LSTMConfig, MemN2NConfig, TrainConfig
 from memlm.data import fetch
 from memlm.data.catalog import CATALOG, how_to_get
@@ -90,10 +90,12 @@ def machine() -> Check:
     noted, device = environment(), choose_device("auto")
     precision = str(choose_precision("auto", device)).removeprefix("torch.")
     where = noted["gpu"] or noted["cpu"]
-    found = f"{where}: {noted['threads']} threads on {noted['cores']} cores, device {device}; " + (
-        f"the output layer trains in {precision}, all else and evaluation are in float32"
+    found = (
+        f"{where}: {noted['threads']} threads on {noted['cores']} cores, device {device}, "
+        f"kernels {noted['kernels']}; the output layer trains in {precision}, all else and evaluation are in float32"
     )
-    return Check(name="machine", ok=None, found=found)
+    remedy = "" if native.fits() else "for the speed of a CPU: install memlm again where there is a C compiler"
+    return Check(name="machine", ok=None, found=found, remedy=remedy)
 
 
 def datasets() -> Iterator[Check]:

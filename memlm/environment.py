@@ -11,6 +11,8 @@ from typing import Any, TypedDict
 
 import torch
 
+from memlm import native
+
 
 class Program(TypedDict):
     """Which memlm made a figure, and when."""
@@ -32,6 +34,7 @@ def environment() -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
+        "kernels": native.described(),
         "gpu": torch.cuda.get_device_name() if torch.cuda.is_available() else None,
     }
 

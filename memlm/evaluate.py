@@ -18,8 +18,8 @@ from memlm.data.corpus import Places, Tokens
 from memlm.errors import MemlmError, unknown_name
 from memlm.models import LanguageModel, State
 
-TARGETS_AT_ONCE = 512
-CUDA_TARGETS_AT_ONCE = 4096  # there it is the calls that cost
+TARGETS_AT_ONCE = 512  # where each has a distribution over all words
+SCORED_AT_ONCE, CUDA_SCORED_AT_ONCE = 2048, 4096  # where their losses alone are kept: fewer calls
 CHUNK_LENGTH = 32  # of a memory model: long enough to share words, short enough to waste little on the skew
 FACEBOOK_BATCH = 128  # the reference code rounds the number of scored targets up to whole batches of this size
 
@@ -59,7 +59,7 @@ def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
 
 def usual_targets_at_once(device: torch.device) -> int:
     """How many targets `token_nats` scores at a time."""
-    return CUDA_TARGETS_AT_ONCE if device.type == "cuda" else TARGETS_AT_ONCE
+    return CUDA_SCORED_AT_ONCE if device.type == "cuda" else SCORED_AT_ONCE
 
 
 @torch.no_grad()

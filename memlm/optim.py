@@ -9,7 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from memlm import native
 from memlm.config import TrainConfig
+from memlm.native.rows import add_rows
 
 
 class ClippedSGD:
@@ -57,8 +59,10 @@ class ClippedSGD:
         return norm
 
     def _update(self, parameter: nn.Parameter, grad: Tensor, value: Tensor, scale: float) -> None:
-        if grad.is_sparse:
-            parameter.index_add_(0, grad._indices()[0], value.mul_(scale), alpha=-self.lr)
+        if grad.is_sparse and native.fits(parameter, value):
+            add_rows(parameter, grad._indices()[0], value, -self.lr * scale)
+        elif grad.is_sparse:
+            parameter.index_add_(0, grad._indices()[0], value, alpha=-self.lr * scale)
         else:
             parameter.add_(value, alpha=-self.lr * scale)
 

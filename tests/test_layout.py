@@ -12,7 +12,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # Each layer may import itself and those above it in this list.
 LAYERS = [
-    ["errors"],
+    ["errors", "native"],
     [
         "settings",
         "jsontext",

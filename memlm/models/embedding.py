@@ -10,6 +10,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from memlm import native
+from memlm.native.rows import sum_words
+
 _CHECKS: Any = torch.sparse.check_sparse_tensor_invariants
 if not _CHECKS.is_enabled():
     _CHECKS.disable()  # so it is: saying it keeps PyTorch 2.11 from a warning
@@ -41,13 +44,20 @@ class _Embed(torch.autograd.Function):
         (ids,) = ctx.saved_tensors
         if ids.is_cuda:
             return None, *_dense(ids, grads, size=ctx.sizes[0])
-        words, place = ids.flatten().unique(return_inverse=True)  # (U,), and where each id is among them
+        words, sums = _sum_words(ids.flatten(), [grad.flatten(0, -2) for grad in grads], ctx.sizes[0][:-1].numel())
         indices = torch.stack(torch.unravel_index(words, ctx.sizes[0][:-1]))
-        of_tables: list[Tensor | None] = [None]
-        for grad, size in zip(grads, ctx.sizes, strict=True):
-            values = grad.new_zeros(len(words), size[-1]).index_add_(0, place, grad.reshape(-1, size[-1]))
-            of_tables.append(torch.sparse_coo_tensor(indices, values, size, check_invariants=False, is_coalesced=True))
-        return tuple(of_tables)
+        return None, *(
+            torch.sparse_coo_tensor(indices, values, size, check_invariants=False, is_coalesced=True)
+            for values, size in zip(sums, ctx.sizes, strict=True)
+        )
+
+
+def _sum_words(ids: Tensor, grads: Sequence[Tensor], rows: int) -> tuple[Tensor, list[Tensor]]:
+    """The different ids (U,), in order, and the sums of each table's gradients (P, D) over the places of an id."""
+    if native.fits(*grads):
+        return sum_words(ids, grads, rows)
+    words, place = ids.unique(return_inverse=True)  # type: ignore[no-untyped-call]
+    return words, [grad.new_zeros(len(words), grad.shape[-1]).index_add_(0, place, grad) for grad in grads]
 
 
 def _look_up(ids: Tensor, table: Tensor) -> Tensor:

@@ -14,8 +14,9 @@ from memlm.config import MemN2NConfig
 from memlm.models.base import LanguageModel, State
 from memlm.models.embedding import embed
 from memlm.models.head import TrainableHead
-from memlm.models.memory import Hops, SlidingWindows, windows_filled
 from memlm.models.output import output_layer
+from memlm.models.windows import hop
+from memlm.native.hops import WindowHops
 
 
 class MemN2N(LanguageModel):
@@ -62,13 +63,13 @@ class MemN2N(LanguageModel):
         config, (B, M) = self.config, inputs.shape
         filled = None
         if inputs.is_cuda or int(inputs.min()) < 0:  # asking CUDA would stop it: mask without asking
-            filled = windows_filled(inputs >= 0, config.memory_size)
+            filled = inputs >= 0
             inputs = inputs.clamp_min(0)
         words = self.embedded(inputs)
-        times = list(self.times) or [None] * len(words)
-        memories = [SlidingWindows(word, time, config.memory_size) for word, time in zip(words, times, strict=True)]
         pairs = [(0, 1)] * config.hops if self.layerwise else list(pairwise(range(config.hops + 1)))
         assert config.linear_units is not None
-        hops = Hops(memories, pairs, self.transition, config.linear_units, filled)
+        hops = WindowHops(
+            words, list(self.times), config.memory_size, pairs, self.transition, config.linear_units, filled
+        )
         first = words[0].new_full((B, M - config.memory_size + 1, config.units), config.initial_state)
-        return hops(first)
+        return hop(hops, first)

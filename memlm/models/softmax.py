@@ -9,7 +9,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from memlm import native
 from memlm.models.products import linear, product
+from memlm.native.softmax import losses
 
 BLOCK = 128  # rows at a time: their logits stay in the cache, and the memory of one block serves the next
 CUDA_BLOCK = 4096  # there it is the calls that cost
@@ -35,7 +37,7 @@ def nats(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> 
         return torch.nn.functional.cross_entropy(linear(rows, weight, bias), targets, reduction="none")
     at_once = _cuda_block(rows) if rows.is_cuda else BLOCK
     blocks = zip(torch.split(rows, at_once, dim=-2), torch.split(targets, at_once, dim=-1), strict=True)
-    return torch.cat([_in_place(linear(block, weight, bias), of)[1] for block, of in blocks], dim=-1)
+    return torch.cat([_losses(linear(block, weight, bias), of, gradient=False) for block, of in blocks], dim=-1)
 
 
 @torch.no_grad()
@@ -83,9 +85,7 @@ def _logit_gradient(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor 
     found = product(rows, weight.mT)
     if bias is not None:
         found.add_(bias)
-    grad, of_targets = _in_place(found, targets)
-    places = targets.unsqueeze(-1)
-    return grad.scatter_add_(-1, places, grad.new_full(places.shape, -1)), of_targets
+    return found, _losses(found, targets, gradient=True)
 
 
 def _weight_gradient(grad: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
@@ -95,17 +95,23 @@ def _weight_gradient(grad: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
     return product(grad.mT, rows)
 
 
-def _in_place(found: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """The softmax (R, K), in place of the logits, and -log p of the targets (R,).
+def _losses(logits: Tensor, targets: Tensor, *, gradient: bool) -> Tensor:
+    """-log p of the targets (R,). The logits (R, K) are overwritten: by the gradient, if it is wanted."""
+    if native.fits(logits, types=(torch.float32, torch.bfloat16)):
+        return losses(logits, targets, gradient=gradient)
+    return _losses_by_pytorch(logits, targets, gradient=gradient)
 
-    log(sum(exp)) follows from the largest probability, which never underflows, without another pass of exponentials.
-    """
-    wide = _wide(found)
-    highest = found.amax(dim=-1)
-    of_target = found.gather(-1, targets.unsqueeze(-1)).squeeze(-1).to(wide)
-    probabilities = torch.softmax(found, dim=-1, out=found)
-    log_sum = highest.to(wide) - probabilities.amax(dim=-1).to(wide).log()
-    return probabilities, log_sum - of_target
+
+def _losses_by_pytorch(logits: Tensor, targets: Tensor, *, gradient: bool) -> Tensor:
+    """The same. log(sum(exp)) follows from the largest probability, without another pass of exponentials."""
+    wide, places = _wide(logits), targets.unsqueeze(-1)
+    highest = logits.amax(dim=-1).to(wide)
+    of_target = logits.gather(-1, places).squeeze(-1).to(wide)
+    probabilities = torch.softmax(logits, dim=-1, out=logits)
+    nats = highest - probabilities.amax(dim=-1).to(wide).log() - of_target
+    if gradient:
+        probabilities.scatter_add_(-1, places, probabilities.new_full(places.shape, -1))
+    return nats
 
 
 def _wide(values: Tensor) -> torch.dtype:

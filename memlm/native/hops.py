@@ -1,0 +1,136 @@
+"""Hops over sliding windows, and their gradients.
+
+B rows, L targets in a row, N memory slots, M = L+N-1 words that the windows of a row cover, K hops, D units, and
+R restarts.
+The kernels want rows that are padded to whole vectors; what is in the padding is part of no result.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from memlm import native
+
+
+class WindowHops(NamedTuple):
+    """How a state is taken through windows of `slots` words, as memlm.models.memory.Hops has it.
+
+    Each table, of words (B, M, D) and of times, (N, D) or (R, N, D), or none, is a memory; `pairs` names the table
+    that is matched and the one that is read in each hop. Words that are not `filled` (B, M) have no weight.
+    """
+
+    words: Sequence[Tensor]
+    times: Sequence[Tensor]
+    slots: int
+    pairs: Sequence[tuple[int, int]]
+    transition: Tensor | None
+    linear: int
+    filled: Tensor | None
+
+    @property
+    def alike(self) -> int:
+        """How many hops have their memories in common: all of them, or each has its own."""
+        return len(self.pairs) if len(set(self.pairs)) == 1 else 1
+
+
+class Gradients(NamedTuple):
+    """Gradients of the first state (B, L, D), if wanted, and of a WindowHops' words, times and transition."""
+
+    u: Tensor | None
+    words: list[Tensor]
+    times: list[Tensor]
+    transition: Tensor | None
+
+
+class Taken:
+    """States (B, L, D) taken through the hops, and all that their gradients need. Raises MemoryError."""
+
+    def __init__(self, hops: WindowHops, u: Tensor) -> None:
+        B, L, D = u.shape
+        K, N = len(hops.pairs), hops.slots
+        self.hops = hops
+        self.states = u.new_empty(B, L, K, _padded(D))
+        self.states[:, :, 0] = _pad(u)
+        self.weights = u.new_empty(B, L, K, _padded(N))
+        self._last = u.new_empty(B, L, _padded(D))
+        self._job = _job(hops, *u.shape)
+        self._job.set(states=self.states, last=self._last, weights=self.weights)
+        native.call("memlm_hops_forward", self._job)
+
+    def results(self) -> tuple[Tensor, Tensor]:
+        """The last state (B, L, D), and the attention (B, L, K, N) of each hop."""
+        return self._last[..., : self._job.units], self.weights[..., : self._job.slots]
+
+    def backward(self, grad: Tensor, *, wants_first: bool) -> Gradients:
+        """Gradients of what has the gradient `grad` (B, L, D) with respect to the last state."""
+        gradient = _pad(grad)
+        of_sums, of_scores = torch.empty_like(self.states), torch.empty_like(self.weights)
+        of_words = [torch.empty_like(words) for words in self.hops.words]
+        self._job.set(gradient=gradient, of_sums=of_sums, of_scores=of_scores, of_words=of_words)
+        self._job.set(wants_first=wants_first)
+        native.call("memlm_hops_backward", self._job)
+        transition = self.hops.transition
+        return Gradients(
+            gradient[..., : grad.shape[-1]] if wants_first else None,
+            of_words,
+            self._of_times(of_scores, of_sums),
+            None if transition is None else _outer(of_sums, self.states, transition),
+        )
+
+    def _of_times(self, of_scores: Tensor, of_sums: Tensor) -> list[Tensor]:
+        """The sums of p u^T over the hops that match a table, and over those that read it."""
+        found = [torch.zeros_like(times) for times in self.hops.times]
+        run = self.hops.alike
+        for k in range(0, len(self.hops.pairs) if found else 0, run):
+            matched, read = self.hops.pairs[k]
+            found[matched] += _outer(of_scores[:, :, k : k + run], self.states[:, :, k : k + run], found[matched])
+            found[read] += _outer(self.weights[:, :, k : k + run], of_sums[:, :, k : k + run], found[read])
+        return found
+
+
+class _Job(native.Job):
+    """`struct hops` of kernels.c, which says what each is."""
+
+    _fields_ = (
+        *native.numbers("rows", "targets", "slots", "units", "hops", "tables", "words_in_row"),
+        *native.numbers("wide", "slots_wide", "words_wide", "linear", "alike", "rows_of_restart", "wants_first"),
+        *native.pointers("matched", "read", "words", "times", "times_across", "transition", "transition_across"),
+        *native.pointers("filled", "states", "last", "weights", "gradient", "of_sums", "of_scores", "of_words"),
+    )
+
+
+def _job(hops: WindowHops, rows: int, targets: int, units: int) -> _Job:
+    words, times, transition = targets + hops.slots - 1, hops.times, hops.transition
+    restarts = [len(matrix) for matrix in (*times, transition) if matrix is not None and matrix.dim() == 3]
+    job = _Job()
+    job.set(rows=rows, targets=targets, slots=hops.slots, units=units, hops=len(hops.pairs), words_in_row=words)
+    job.set(wide=_padded(units), slots_wide=_padded(hops.slots), words_wide=_padded(words) + native.PADDING)
+    job.set(linear=hops.linear, alike=hops.alike, rows_of_restart=rows // restarts[0] if restarts else rows)
+    job.set(matched=[matched for matched, _ in hops.pairs], read=[read for _, read in hops.pairs])
+    job.set(tables=len(hops.words), words=hops.words)
+    if hops.filled is not None:
+        job.set(filled=hops.filled.contiguous())
+    if times:
+        job.set(times=[_pad(matrix) for matrix in times], times_across=[_pad(matrix.mT) for matrix in times])
+    if transition is not None:
+        job.set(transition=_pad(transition), transition_across=_pad(transition.mT))
+    return job
+
+
+def _outer(p: Tensor, u: Tensor, matrix: Tensor) -> Tensor:
+    """The sum of p u^T over the targets and hops (B, L, K, ...) that share a matrix (X, Y) or (R, X, Y)."""
+    *restarts, X, Y = matrix.shape
+    return p.reshape(*restarts, -1, p.shape[-1])[..., :X].mT @ u.reshape(*restarts, -1, u.shape[-1])[..., :Y]
+
+
+def _padded(size: int) -> int:
+    return -(-size // native.PADDING) * native.PADDING
+
+
+def _pad(values: Tensor) -> Tensor:
+    """(..., X), followed by zeros."""
+    found = values.new_zeros(*values.shape[:-1], _padded(values.shape[-1]))
+    found[..., : values.shape[-1]] = values
+    return found

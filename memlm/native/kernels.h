@@ -1,0 +1,20 @@
+/* The kernels, included once for each kind of CPU: WIDTH floats to a vector, STRIP vectors (at most 6) in a tile, and
+ * NAME(x) a name of its own. */
+
+typedef float NAME(vec) __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
+typedef int NAME(ints) __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
+#define VEC NAME(vec)
+#define INTS NAME(ints)
+
+#include "products.h"
+#include "softmax.h"
+#include "hops.h"
+#include "rows.h"
+
+static const struct kernels NAME(kernels) = {NAME(forward_row), NAME(backward_row), NAME(softmax_row), NAME(sum_word), NAME(add_row)};
+
+#undef VEC
+#undef INTS
+#undef NAME
+#undef STRIP
+#undef WIDTH

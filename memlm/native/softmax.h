@@ -1,0 +1,100 @@
+/* Softmax of a row of numbers, and the loss on it. */
+
+/* exp(x) for x <= 0, to 2 units in the last place; 0 below -87, and what is not a number stays so. exp(n log 2 + r) = 2^n exp(r), and the polynomial of
+ * exp(r) is that of Cephes (https://www.netlib.org/cephes, expf). */
+INLINE VEC NAME(exponential)(VEC x)
+{
+    const float shift = 12582912; /* 1.5 * 2^23: adding it rounds to a whole number, in the low bits */
+    VEC shifted = x * 1.44269504f + shift;
+    VEC n = shifted - shift;
+    VEC r = x - n * 0.693359375f - n * -2.12194440e-4f;
+    VEC p = r * 1.9875691500e-4f + 1.3981999507e-3f;
+    p = p * r + 8.3334519073e-3f;
+    p = p * r + 4.1665795894e-2f;
+    p = p * r + 1.6666665459e-1f;
+    p = p * r + 5.0000001201e-1f;
+    p = p * (r * r) + r + 1;
+    INTS power = ((INTS)shifted + 127) << 23; /* which shifts the high bits out */
+    return (VEC)((INTS)(p * (VEC)power) & ~(x <= -87));
+}
+
+INLINE float NAME(largest)(const float *x, long count)
+{
+    VEC found = x[0] + (VEC){0};
+    long i = 0;
+    for (; i + WIDTH <= count; i += WIDTH) {
+        VEC here = *(const VEC *)(x + i);
+        INTS more = here > found;
+        found = (VEC)(((INTS)here & more) | ((INTS)found & ~more));
+    }
+    float most = x[0];
+    for (int w = 0; w < WIDTH; w++)
+        most = found[w] > most ? found[w] : most;
+    for (; i < count; i++)
+        most = x[i] > most ? x[i] : most;
+    return most;
+}
+
+/* The sum of exp(x - most), which replaces x where it is to be `kept`. */
+INLINE float NAME(exponentials)(float *x, long count, float most, int kept)
+{
+    VEC sum = {0};
+    long i = 0;
+    for (; i + WIDTH <= count; i += WIDTH) {
+        VEC here = NAME(exponential)(*(const VEC *)(x + i) - most);
+        if (kept)
+            *(VEC *)(x + i) = here;
+        sum += here;
+    }
+    float total = 0;
+    for (int w = 0; w < WIDTH; w++)
+        total += sum[w];
+    if (i < count) {
+        VEC rest = {0};
+        for (long j = i; j < count; j++)
+            rest[j - i] = x[j] - most;
+        rest = NAME(exponential)(rest);
+        for (long j = i; j < count; j++) {
+            if (kept)
+                x[j] = rest[j - i];
+            total += rest[j - i];
+        }
+    }
+    return total;
+}
+
+INLINE void NAME(from_bfloat16)(const unsigned short *from, long count, float *x)
+{
+    for (long i = 0; i < count; i++)
+        ((unsigned *)x)[i] = (unsigned)from[i] << 16;
+}
+
+/* Rounds to the nearest, and to the even one of two. */
+INLINE void NAME(to_bfloat16)(const float *x, long count, unsigned short *to)
+{
+    for (long i = 0; i < count; i++) {
+        unsigned bits = ((const unsigned *)x)[i];
+        to[i] = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+    }
+}
+
+/* -log p of a row's target, and the gradient of that in place of the logits if it is wanted: softmax - onehot. */
+static void NAME(softmax_row)(const void *given, long row, float *scratch)
+{
+    const struct softmax *job = given;
+    unsigned short *low = (unsigned short *)job->logits + row * job->classes;
+    float *x = job->low ? scratch : (float *)job->logits + row * job->classes;
+    if (job->low)
+        NAME(from_bfloat16)(low, job->classes, x);
+    long target = job->targets[row];
+    float of_target = x[target], most = NAME(largest)(x, job->classes);
+    float sum = NAME(exponentials)(x, job->classes, most, job->gradient);
+    job->nats[row] = most - of_target + logf(sum);
+    if (!job->gradient)
+        return;
+    for (long i = 0; i < job->classes; i++)
+        x[i] *= 1 / sum;
+    x[target] -= 1;
+    if (job->low)
+        NAME(to_bfloat16)(x, job->classes, low);
+}

@@ -1,0 +1,28 @@
+"""The loss of a softmax, and its gradient, in one pass over the logits."""
+
+import torch
+from torch import Tensor
+
+from memlm import native
+
+
+class _Job(native.Job):
+    """`struct softmax` of kernels.c."""
+
+    _fields_ = (
+        *native.pointers("logits", "targets", "nats"),
+        *native.numbers("rows", "classes", "gradient", "low"),
+    )
+
+
+def losses(logits: Tensor, targets: Tensor, *, gradient: bool) -> Tensor:
+    """-log p of targets (...) in float32: (..., K) -> (...). The logits become the gradient, if it is wanted.
+
+    They are float32 or bfloat16; what is computed of them is in float32.
+    """
+    job, nats = _Job(), logits.new_empty(targets.shape, dtype=torch.float32)
+    job.set(logits=logits, targets=targets.contiguous(), nats=nats)
+    job.set(rows=targets.numel(), classes=logits.shape[-1], gradient=gradient)
+    job.set(low=logits.dtype == torch.bfloat16)
+    native.call("memlm_softmax", job)
+    return nats

@@ -1,0 +1,205 @@
+"""The compiled kernels against PyTorch in float64, at each vector length that this machine has."""
+
+import gc
+import shutil
+import sys
+import weakref
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from memlm import native
+from memlm.models import softmax
+from memlm.models.windows import by_pytorch, hop
+from memlm.native.hops import WindowHops
+from memlm.native.rows import add_rows, sum_words
+from memlm.native.softmax import losses
+
+compiled = pytest.mark.skipif(not native.fits(), reason="the kernels are not compiled here")
+FLOATS = (4, 8, 16)
+
+
+@pytest.fixture(params=FLOATS)
+def floats(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> int:
+    """Vectors of so many floats at most; a machine that has no longer ones repeats the last."""
+    monkeypatch.setattr(native, "FLOATS", request.param)
+    return int(request.param)
+
+
+@pytest.mark.skipif(sys.platform != "linux" or shutil.which("cc") is None, reason="no C compiler")
+def test_an_installation_with_a_compiler_has_the_kernels():
+    assert native.fits(), "memlm/native is not compiled: run `pip install --editable .` again"
+
+
+class Drawn:
+    """Hops over windows of random sizes and values, and a first state for them."""
+
+    def __init__(self, data: st.DataObject) -> None:
+        R, B, L, N, D, K = (data.draw(st.integers(1, most)) for most in (3, 3, 9, 20, 37, 4))
+        self.generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
+        adjacent, one, timed, turned, stacked = (data.draw(st.booleans()) for _ in range(5))
+        restarts = (R,) if stacked and (timed or turned) else ()
+        R = R if restarts else 1
+        pairs = [(k, k + 1) for k in range(K)] if adjacent else [(0, 0 if one else 1)] * K
+        tables = 1 + max(read for _, read in pairs)
+        filled = None
+        if data.draw(st.booleans()):
+            share = data.draw(st.sampled_from([0.0, 0.1, 0.7]))
+            filled = torch.rand(R * B, L + N - 1, generator=self.generator) < share
+        self.first = self.draw(R * B, L, D)
+        self.hops = WindowHops(
+            words=[self.draw(R * B, L + N - 1, D) for _ in range(tables)],
+            times=[self.draw(*restarts, N, D) for _ in range(tables if timed else 0)],
+            slots=N,
+            pairs=pairs,
+            transition=self.draw(*restarts, D, D) if turned else None,
+            linear=data.draw(st.integers(0, D)),
+            filled=filled,
+        )
+
+    def draw(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator) * 0.4
+
+
+def taken(hops: WindowHops, first: Tensor, *, exact: bool) -> list[Tensor]:
+    """The state, each hop's attention, and the gradients of all that has one."""
+    kind = torch.float64 if exact else torch.float32
+
+    def leaf(values: Tensor) -> Tensor:
+        return values.detach().to(kind).requires_grad_()
+
+    u, words, times = leaf(first), [leaf(w) for w in hops.words], [leaf(t) for t in hops.times]
+    transition = None if hops.transition is None else leaf(hops.transition)
+    ours = hops._replace(words=words, times=times, transition=transition)
+    state, attention = by_pytorch(ours, u) if exact else hop(ours, u)
+    leaves = [u, *words, *times, *([] if transition is None else [transition])]
+    weight = torch.linspace(-1, 1, state.numel(), dtype=kind).view_as(state)
+    grads = torch.autograd.grad((state * weight).sum(), leaves, materialize_grads=True)
+    return [state.detach(), *attention, *grads]
+
+
+@compiled
+@pytest.mark.usefixtures("floats")
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_hops_are_those_of_pytorch(data: st.DataObject):
+    drawn = Drawn(data)
+    exact, ours = (taken(drawn.hops, drawn.first, exact=exact) for exact in (True, False))
+    for expected, found in zip(exact, ours, strict=True):
+        scale = float(expected.abs().max()) + 0.1
+        torch.testing.assert_close(found.double() / scale, expected / scale, rtol=0, atol=2e-5)
+
+
+@compiled
+def test_a_gradient_of_the_first_state_is_given_only_where_it_is_wanted(generator: torch.Generator):
+    words = [torch.randn(2, 8, 5, generator=generator).requires_grad_() for _ in range(2)]
+    first = torch.full((2, 3, 5), 0.1)
+    hops = WindowHops(words, [], 6, [(0, 1)] * 2, None, 5, None)
+    alone = torch.autograd.grad(hop(hops, first)[0].sum(), words)
+    with_first = torch.autograd.grad(hop(hops, first.requires_grad_())[0].sum(), [*words, first])
+    for found, expected in zip(alone, with_first, strict=False):
+        assert torch.equal(found, expected)
+
+
+@compiled
+def test_results_do_not_depend_on_the_number_of_threads(generator: torch.Generator):
+    words = [torch.randn(7, 24, 19, generator=generator) for _ in range(2)]
+    times = [torch.randn(20, 19, generator=generator) for _ in range(2)]
+    hops = WindowHops(words, times, 20, [(0, 1)] * 3, torch.randn(19, 19, generator=generator), 9, None)
+    logits = torch.randn(9, 101, generator=generator)
+    results = []
+    threads = torch.get_num_threads()
+    try:
+        for count in (1, 2, 5):
+            torch.set_num_threads(count)
+            of_logits = logits.clone()
+            nats = losses(of_logits, torch.arange(9), gradient=True)
+            results.append([*taken(hops, torch.ones(7, 5, 19), exact=False)[:4], nats, of_logits])
+    finally:
+        torch.set_num_threads(threads)
+    for other in results[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(results[0], other, strict=True))
+
+
+@compiled
+def test_what_the_hops_need_for_their_gradients_goes_with_their_state():
+    words = torch.zeros(1, 3, 4, requires_grad=True)
+    gc.disable()
+    try:
+        state, _ = hop(WindowHops([words], [], 2, [(0, 0)], None, 4, None), torch.zeros(1, 2, 4))
+        held = weakref.ref(state)
+        del state
+        assert held() is None
+    finally:
+        gc.enable()
+
+
+@compiled
+@pytest.mark.usefixtures("floats")
+@settings(max_examples=60, deadline=None)
+@given(
+    rows=st.integers(1, 5),
+    classes=st.integers(1, 70),
+    size=st.sampled_from([0.0, 1.0, 30.0, 1e4]),
+    seed=st.integers(0, 99),
+)
+def test_losses_and_their_gradients_are_those_of_pytorch(rows: int, classes: int, size: float, seed: int):
+    generator = torch.Generator().manual_seed(seed)
+    logits = torch.randn(rows, classes, generator=generator) * size
+    targets = torch.randint(classes, (rows,), generator=generator)
+    exact = logits.double().requires_grad_()
+    expected = torch.nn.functional.cross_entropy(exact, targets, reduction="none")
+    (expected_grad,) = torch.autograd.grad(expected.sum(), exact)
+    found = logits.clone()
+    nats = losses(found, targets, gradient=True)
+    torch.testing.assert_close(nats.double(), expected.detach(), rtol=1e-6, atol=1e-6)
+    torch.testing.assert_close(found.double(), expected_grad, rtol=0, atol=1e-6)
+    assert torch.equal(losses(logits.clone(), targets, gradient=False), nats)
+
+
+@compiled
+@pytest.mark.usefixtures("floats")
+def test_bfloat16_logits_are_rounded_once(generator: torch.Generator):
+    logits, targets = (torch.randn(4, 67, generator=generator) * 5).bfloat16(), torch.tensor([0, 3, 66, 3])
+    wide, low = logits.float(), logits.clone()
+    assert torch.equal(losses(low, targets, gradient=True), losses(wide, targets, gradient=True))
+    assert torch.equal(low, wide.bfloat16())
+
+
+@compiled
+@pytest.mark.parametrize("bad", [torch.nan, torch.inf])
+@pytest.mark.parametrize("place", [0, 3, 16])
+def test_what_is_not_finite_shows_in_the_loss(bad: float, place: int, floats: int):
+    logits = torch.zeros(1, 17)
+    logits[0, place] = bad
+    assert losses(logits, torch.tensor([5]), gradient=True).isnan().all()
+
+
+@compiled
+@given(ids=st.lists(st.integers(0, 200), max_size=60), units=st.integers(1, 20))
+def test_rows_are_summed_by_word_and_added_to_a_table(ids: list[int], units: int):
+    rng = np.random.default_rng(len(ids))
+    rows = rng.standard_normal((len(ids), units)).astype(np.float32)
+    table = rng.standard_normal((201, units)).astype(np.float32)
+    words, (sums,) = sum_words(torch.tensor(ids, dtype=torch.int64), [torch.from_numpy(rows)], 201)
+    assert words.tolist() == sorted(set(ids))
+    expected = table.astype(np.float64)
+    np.add.at(expected, np.array(ids, dtype=np.int64), -0.5 * rows.astype(np.float64))
+    add_rows(torch.from_numpy(table), words, sums, -0.5)
+    np.testing.assert_allclose(table, expected, atol=1e-5)
+
+
+def test_without_kernels_pytorch_does_the_same(monkeypatch: pytest.MonkeyPatch, generator: torch.Generator):
+    rows, weight = torch.randn(5, 7, generator=generator), torch.randn(30, 7, generator=generator)
+    targets = torch.tensor([0, 3, 29, 7, 7])
+    ours = softmax.gradients(rows, targets, weight, None, torch.float32)
+    monkeypatch.setattr(native, "_library", lambda: None)
+    assert not native.fits(rows)
+    theirs = softmax.gradients(rows, targets, weight, None, torch.float32)
+    for a, b in zip(ours[:3], theirs[:3], strict=True):
+        torch.testing.assert_close(a, b)
+    assert native.described() == "none: PyTorch alone"
