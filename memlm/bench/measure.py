@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping
 import torch
 
 Case = Callable[[], object]
-BURST = 0.03  # seconds a case runs at a time: long against the timer, short against a drift
+BURST = 0.1  # seconds a case runs at a time: long against the timer, short against a drift
 
 
 def medians(cases: Mapping[str, Case], *, rounds: int, tick: Callable[[], None] = lambda: None) -> dict[str, float]:
     """Median seconds of a call of each case, over `rounds` in which all cases take turns; `tick` after each turn.
 
-    A turn is as many calls as take BURST; the first two turns of each case, which warm it up, do not count.
+    A turn is as many calls as take BURST, after one that does not count: it brings back the caches and the memory that
+    the case before took. Nor do the first two turns of each case count.
     """
     calls = dict.fromkeys(cases, 1)
     times: dict[str, list[float]] = {name: [] for name in cases}
@@ -28,6 +29,7 @@ def medians(cases: Mapping[str, Case], *, rounds: int, tick: Callable[[], None] 
 
 
 def _time(case: Case, calls: int) -> float:
+    case()
     _wait()
     began = time.perf_counter()
     for _ in range(calls):

@@ -4,7 +4,7 @@
  * exp(r) is that of Cephes (https://www.netlib.org/cephes, expf). */
 INLINE VEC NAME(exponential)(VEC x)
 {
-    const float shift = 12582912; /* 1.5 * 2^23: adding it rounds to a whole number, in the low bits */
+    const float shift = 12582912 + 127; /* 1.5 * 2^23 rounds to a whole number n; the low bits are n + 127 */
     VEC shifted = x * 1.44269504f + shift;
     VEC n = shifted - shift;
     VEC r = x - n * 0.693359375f - n * -2.12194440e-4f;
@@ -14,8 +14,8 @@ INLINE VEC NAME(exponential)(VEC x)
     p = p * r + 1.6666665459e-1f;
     p = p * r + 5.0000001201e-1f;
     p = p * (r * r) + r + 1;
-    INTS power = ((INTS)shifted + 127) << 23; /* which shifts the high bits out */
-    return (VEC)((INTS)(p * (VEC)power) & ~(x <= -87));
+    VEC power = (VEC)((INTS)shifted << 23); /* 2^n: the other bits are shifted out */
+    return (VEC)((INTS)(p * power) & ~(x <= -87));
 }
 
 INLINE float NAME(largest)(const float *x, long count)
