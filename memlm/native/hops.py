@@ -53,7 +53,7 @@ class Taken:
         self.hops = hops
         self.states = u.new_empty(B, L, K, _padded(D))
         self.states[:, :, 0] = _pad(u)
-        self.weights = u.new_empty(B, L, K, _padded(N))
+        self.weights = u.new_empty(B, L, K, _bands(L + N - 1))
         self._last = u.new_empty(B, L, _padded(D))
         self._job = _job(hops, *u.shape)
         self._job.set(states=self.states, last=self._last, weights=self.weights)
@@ -61,7 +61,12 @@ class Taken:
 
     def results(self) -> tuple[Tensor, Tensor]:
         """The last state (B, L, D), and the attention (B, L, K, N) of each hop."""
-        return self._last[..., : self._job.units], self.weights[..., : self._job.slots]
+        return self._last[..., : self._job.units], self._slots(self.weights)
+
+    def _slots(self, bands: Tensor) -> Tensor:
+        """(B, L, K, N), the slots of each target, of bands (B, L, K, M): target l's begin with word l."""
+        B, L, K, M = bands.shape
+        return bands.as_strided((B, L, K, self._job.slots), (L * K * M, K * M + 1, M, 1))
 
     def backward(self, grad: Tensor, *, wants_first: bool) -> Gradients:
         """Gradients of what has the gradient `grad` (B, L, D) with respect to the last state."""
@@ -82,11 +87,11 @@ class Taken:
     def _of_times(self, of_scores: Tensor, of_sums: Tensor) -> list[Tensor]:
         """The sums of p u^T over the hops that match a table, and over those that read it."""
         found = [torch.zeros_like(times) for times in self.hops.times]
-        run = self.hops.alike
+        run, scored, read = self.hops.alike, self._slots(of_scores), self._slots(self.weights)
         for k in range(0, len(self.hops.pairs) if found else 0, run):
-            matched, read = self.hops.pairs[k]
-            found[matched] += _outer(of_scores[:, :, k : k + run], self.states[:, :, k : k + run], found[matched])
-            found[read] += _outer(self.weights[:, :, k : k + run], of_sums[:, :, k : k + run], found[read])
+            hops = slice(k, k + run)
+            for i, p, u in zip(self.hops.pairs[k], (scored, read), (self.states, of_sums), strict=True):
+                found[i] += _outer(p[:, :, hops], u[:, :, hops], found[i])
         return found
 
 
@@ -106,7 +111,7 @@ def _job(hops: WindowHops, rows: int, targets: int, units: int) -> _Job:
     restarts = [len(matrix) for matrix in (*times, transition) if matrix is not None and matrix.dim() == 3]
     job = _Job()
     job.set(rows=rows, targets=targets, slots=hops.slots, units=units, hops=len(hops.pairs), words_in_row=words)
-    job.set(wide=_padded(units), slots_wide=_padded(hops.slots), words_wide=_padded(words) + native.PADDING)
+    job.set(wide=_padded(units), slots_wide=_padded(hops.slots), words_wide=_bands(words))
     job.set(linear=hops.linear, alike=hops.alike, rows_of_restart=rows // restarts[0] if restarts else rows)
     job.set(matched=[matched for matched, _ in hops.pairs], read=[read for _, read in hops.pairs])
     job.set(tables=len(hops.words), words=hops.words)
@@ -127,6 +132,11 @@ def _outer(p: Tensor, u: Tensor, matrix: Tensor) -> Tensor:
 
 def _padded(size: int) -> int:
     return -(-size // native.PADDING) * native.PADDING
+
+
+def _bands(words: int) -> int:
+    """Floats for M words, and for whole vectors from any of them on."""
+    return _padded(words) + native.PADDING
 
 
 def _pad(values: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ struct hops {
     const unsigned char *filled;               /* (B, M), or NULL: which words there are */
     float *states;                             /* (B, L, K, wide): the state before each hop; in: before the first */
     float *last;                               /* (B, L, wide): the state after the last one */
-    float *weights;                            /* (B, L, K, slots_wide): the attention */
+    float *weights;                            /* (B, L, K, words_wide): the attention, as bands (hops.h) */
     float *gradient;                           /* (B, L, wide); in: of the last state; out: of the first, if wanted */
     float *of_sums, *of_scores;                /* gradients, as states and weights: before the ReLU and the softmax */
     float *const *of_words;                    /* of each table (B, M, D) */
@@ -168,9 +168,7 @@ static int run(const struct machine *machine, Row row, const void *job, long row
 
 static long scratch_of(const struct hops *h)
 {
-    long words = h->units * h->words_wide + h->words_in_row * h->wide + ROWS * h->words_wide;
-    long gradients = ROWS * (h->wide + h->targets * h->hops);
-    return words > gradients ? words : gradients;
+    return h->units * h->words_wide + (h->words_in_row + ROWS) * h->wide;
 }
 
 int memlm_hops_forward(const struct machine *machine, const struct hops *h)
