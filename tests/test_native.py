@@ -39,7 +39,7 @@ class Drawn:
     """Hops over windows of random sizes and values, and a first state for them."""
 
     def __init__(self, data: st.DataObject) -> None:
-        R, B, L, N, D, K = (data.draw(st.integers(1, most)) for most in (3, 3, 9, 20, 37, 4))
+        R, B, L, N, D, K, V = (data.draw(st.integers(1, most)) for most in (3, 3, 9, 20, 37, 4, 9))
         self.generator = torch.Generator().manual_seed(data.draw(st.integers(0, 99)))
         adjacent, one, timed, turned, stacked = (data.draw(st.booleans()) for _ in range(5))
         restarts = (R,) if stacked and (timed or turned) else ()
@@ -52,7 +52,8 @@ class Drawn:
             filled = torch.rand(R * B, L + N - 1, generator=self.generator) < share
         self.first = self.draw(R * B, L, D)
         self.hops = WindowHops(
-            words=[self.draw(R * B, L + N - 1, D) for _ in range(tables)],
+            ids=torch.randint(R * V, (R * B, L + N - 1), generator=self.generator),
+            tables=[self.draw(*restarts, V, D) for _ in range(tables)],
             times=[self.draw(*restarts, N, D) for _ in range(tables if timed else 0)],
             slots=N,
             pairs=pairs,
@@ -72,14 +73,14 @@ def taken(hops: WindowHops, first: Tensor, *, exact: bool) -> list[Tensor]:
     def leaf(values: Tensor) -> Tensor:
         return values.detach().to(kind).requires_grad_()
 
-    u, words, times = leaf(first), [leaf(w) for w in hops.words], [leaf(t) for t in hops.times]
+    u, tables, times = leaf(first), [leaf(w) for w in hops.tables], [leaf(t) for t in hops.times]
     transition = None if hops.transition is None else leaf(hops.transition)
-    ours = hops._replace(words=words, times=times, transition=transition)
+    ours = hops._replace(tables=tables, times=times, transition=transition)
     state, attention = by_pytorch(ours, u) if exact else hop(ours, u)
-    leaves = [u, *words, *times, *([] if transition is None else [transition])]
+    leaves = [u, *tables, *times, *([] if transition is None else [transition])]
     weight = torch.linspace(-1, 1, state.numel(), dtype=kind).view_as(state)
     grads = torch.autograd.grad((state * weight).sum(), leaves, materialize_grads=True)
-    return [state.detach(), *attention, *grads]
+    return [state.detach(), *attention, *(grad.to_dense() for grad in grads)]
 
 
 @compiled
@@ -96,20 +97,28 @@ def test_hops_are_those_of_pytorch(data: st.DataObject):
 
 @compiled
 def test_a_gradient_of_the_first_state_is_given_only_where_it_is_wanted(generator: torch.Generator):
-    words = [torch.randn(2, 8, 5, generator=generator).requires_grad_() for _ in range(2)]
+    tables = [torch.randn(9, 5, generator=generator).requires_grad_() for _ in range(2)]
     first = torch.full((2, 3, 5), 0.1)
-    hops = WindowHops(words, [], 6, [(0, 1)] * 2, None, 5, None)
-    alone = torch.autograd.grad(hop(hops, first)[0].sum(), words)
-    with_first = torch.autograd.grad(hop(hops, first.requires_grad_())[0].sum(), [*words, first])
+    hops = WindowHops(torch.arange(16).view(2, 8) % 9, tables, [], 6, [(0, 1)] * 2, None, 5, None)
+    alone = torch.autograd.grad(hop(hops, first)[0].sum(), tables)
+    with_first = torch.autograd.grad(hop(hops, first.requires_grad_())[0].sum(), [*tables, first])
     for found, expected in zip(alone, with_first, strict=False):
-        assert torch.equal(found, expected)
+        assert torch.equal(found.to_dense(), expected.to_dense())
+
+
+@compiled
+@pytest.mark.parametrize("bad", [-1, 9])
+def test_a_word_that_no_table_has_is_refused(bad: int):
+    hops = WindowHops(torch.tensor([[0, bad, 8]]), [torch.zeros(9, 4)], [], 2, [(0, 0)], None, 4, None)
+    with pytest.raises(IndexError, match="not in the vocabulary"):
+        hop(hops, torch.zeros(1, 2, 4))
 
 
 @compiled
 def test_results_do_not_depend_on_the_number_of_threads(generator: torch.Generator):
-    words = [torch.randn(7, 24, 19, generator=generator) for _ in range(2)]
+    ids, tables = torch.arange(7 * 24).view(7, 24) % 50, [torch.randn(50, 19, generator=generator) for _ in range(2)]
     times = [torch.randn(20, 19, generator=generator) for _ in range(2)]
-    hops = WindowHops(words, times, 20, [(0, 1)] * 3, torch.randn(19, 19, generator=generator), 9, None)
+    hops = WindowHops(ids, tables, times, 20, [(0, 1)] * 3, torch.randn(19, 19, generator=generator), 9, None)
     logits = torch.randn(9, 101, generator=generator)
     results = []
     threads = torch.get_num_threads()
@@ -127,10 +136,11 @@ def test_results_do_not_depend_on_the_number_of_threads(generator: torch.Generat
 
 @compiled
 def test_what_the_hops_need_for_their_gradients_goes_with_their_state():
-    words = torch.zeros(1, 3, 4, requires_grad=True)
+    tables = [torch.zeros(1, 4, requires_grad=True)]
+    hops = WindowHops(torch.zeros(1, 3, dtype=torch.int64), tables, [], 2, [(0, 0)], None, 4, None)
     gc.disable()
     try:
-        state, _ = hop(WindowHops([words], [], 2, [(0, 0)], None, 4, None), torch.zeros(1, 2, 4))
+        state, _ = hop(hops, torch.zeros(1, 2, 4))
         held = weakref.ref(state)
         del state
         assert held() is None

@@ -42,14 +42,18 @@ class _Embed(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         (ids,) = ctx.saved_tensors
-        if ids.is_cuda:
-            return None, *_dense(ids, grads, size=ctx.sizes[0])
-        words, sums = _sum_words(ids.flatten(), [grad.flatten(0, -2) for grad in grads], ctx.sizes[0][:-1].numel())
-        indices = torch.stack(torch.unravel_index(words, ctx.sizes[0][:-1]))
-        return None, *(
-            torch.sparse_coo_tensor(indices, values, size, check_invariants=False, is_coalesced=True)
-            for values, size in zip(sums, ctx.sizes, strict=True)
-        )
+        return None, *gradients(ids, grads, ctx.sizes[0])
+
+
+def gradients(ids: Tensor, grads: Sequence[Tensor], size: torch.Size) -> tuple[Tensor, ...]:
+    """Gradients of tables of this size, from those of their rows (..., D) at the ids (...)."""
+    if ids.is_cuda:
+        return _dense(ids, grads, size=size)
+    words, sums = _sum_words(ids.flatten(), [grad.flatten(0, -2) for grad in grads], size[:-1].numel())
+    indices = torch.stack(torch.unravel_index(words, size[:-1])) if len(size) > 2 else words[None]
+    return tuple(
+        torch.sparse_coo_tensor(indices, values, size, check_invariants=False, is_coalesced=True) for values in sums
+    )
 
 
 def _sum_words(ids: Tensor, grads: Sequence[Tensor], rows: int) -> tuple[Tensor, list[Tensor]]:

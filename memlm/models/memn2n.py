@@ -12,7 +12,6 @@ from torch import Tensor, nn
 
 from memlm.config import MemN2NConfig
 from memlm.models.base import LanguageModel, State
-from memlm.models.embedding import embed
 from memlm.models.head import TrainableHead
 from memlm.models.output import output_layer
 from memlm.models.windows import hop
@@ -55,9 +54,9 @@ class MemN2N(LanguageModel):
         """Weights (K, B, L, N) of the slots, oldest first, for the targets of inputs (B, M)."""
         return torch.stack(self._hop(inputs)[1])
 
-    def embedded(self, inputs: Tensor) -> list[Tensor]:
-        """The words of inputs (B, M) in each table: (B, M, D)."""
-        return embed(inputs, list(self.embeddings))
+    def rows(self, inputs: Tensor) -> Tensor:
+        """The rows of the embeddings in which the words of inputs (B, M) are."""
+        return inputs
 
     def _hop(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         config, (B, M) = self.config, inputs.shape
@@ -65,11 +64,17 @@ class MemN2N(LanguageModel):
         if inputs.is_cuda or int(inputs.min()) < 0:  # asking CUDA would stop it: mask without asking
             filled = inputs >= 0
             inputs = inputs.clamp_min(0)
-        words = self.embedded(inputs)
         pairs = [(0, 1)] * config.hops if self.layerwise else list(pairwise(range(config.hops + 1)))
         assert config.linear_units is not None
         hops = WindowHops(
-            words, list(self.times), config.memory_size, pairs, self.transition, config.linear_units, filled
+            ids=self.rows(inputs),
+            tables=list(self.embeddings),
+            times=list(self.times),
+            slots=config.memory_size,
+            pairs=pairs,
+            transition=self.transition,
+            linear=config.linear_units,
+            filled=filled,
         )
-        first = words[0].new_full((B, M - config.memory_size + 1, config.units), config.initial_state)
+        first = self.embeddings[0].new_full((B, M - config.memory_size + 1, config.units), config.initial_state)
         return hop(hops, first)

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from memlm.config import MemN2NConfig
 from memlm.models import softmax
 from memlm.models.base import State
-from memlm.models.embedding import embed
 from memlm.models.head import SoftmaxHead, output_weight
 from memlm.models.memn2n import MemN2N
 
@@ -83,11 +82,10 @@ class StackedMemN2N(MemN2N):
         found = self.head.nats(hidden.flatten(1, 2), targets.flatten().expand(self.restarts, -1))
         return found.view(-1, *targets.shape), None
 
-    def embedded(self, inputs: Tensor) -> list[Tensor]:
-        """The words of inputs (R B, M), each row's in the tables of its restart: (R B, M, D) a table."""
+    def rows(self, inputs: Tensor) -> Tensor:
+        """The rows of the flattened tables (R V, D) in which the words of inputs (R B, M) are."""
         first = torch.arange(self.restarts, device=inputs.device) * self.vocabulary_size
-        ids = inputs.view(self.restarts, -1, inputs.shape[1]) + first[:, None, None]
-        return embed(ids.flatten(0, 1), list(self.embeddings))
+        return (inputs.view(self.restarts, -1, inputs.shape[1]) + first[:, None, None]).flatten(0, 1)
 
     @property
     def parameter_count(self) -> int:

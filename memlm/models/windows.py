@@ -11,23 +11,25 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from memlm import native
+from memlm.models.embedding import embed, gradients
 from memlm.models.memory import Hops, SlidingWindows, windows_filled
 from memlm.native.hops import Taken, WindowHops
 
 
 def hop(hops: WindowHops, u: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The state (B, L, D) after the hops, and each hop's attention (B, L, N), which is not differentiable."""
-    if not native.fits(u, *hops.words, *hops.times, hops.transition):
+    if not native.fits(u, *hops.tables, *hops.times, hops.transition):
         return by_pytorch(hops, u)
     shared = [*hops.times, *([] if hops.transition is None else [hops.transition])]
-    state, attention = _CompiledHops.apply(hops, u, *hops.words, *shared)  # type: ignore[no-untyped-call]
+    state, attention = _CompiledHops.apply(hops, u, *hops.tables, *shared)  # type: ignore[no-untyped-call]
     return state, attention.unbind(2)
 
 
 def by_pytorch(hops: WindowHops, u: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The same, of any type and on any device."""
-    times: Sequence[Tensor | None] = hops.times or [None] * len(hops.words)
-    memories = [SlidingWindows(words, time, hops.slots) for words, time in zip(hops.words, times, strict=True)]
+    words = embed(hops.ids, hops.tables)
+    times: Sequence[Tensor | None] = hops.times or [None] * len(words)
+    memories = [SlidingWindows(word, time, hops.slots) for word, time in zip(words, times, strict=True)]
     filled = None if hops.filled is None else windows_filled(hops.filled, hops.slots)
     return Hops(memories, hops.pairs, hops.transition, hops.linear, filled)(u)
 
@@ -43,5 +45,6 @@ class _CompiledHops(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        found = ctx.taken.backward(grad, wants_first=ctx.needs_input_grad[1])
-        return None, found.u, *found.words, *found.times, *([] if found.transition is None else [found.transition])
+        found, hops = ctx.taken.backward(grad, wants_first=ctx.needs_input_grad[1]), ctx.taken.hops
+        of_tables = gradients(hops.ids, found.words, hops.tables[0].shape)
+        return None, found.u, *of_tables, *found.times, *([] if found.transition is None else [found.transition])

@@ -5,21 +5,23 @@
  * against words that lie as (D, M), and one reads the words, as (M, D), by their bands. */
 
 /* A row's words of a table, (M, D) in rows of `wide` floats. */
-static void NAME(copy)(const struct hops *h, const float *words, float *out)
+static void NAME(copy)(const struct hops *h, long table, long row, float *out)
 {
     for (long m = 0; m < h->words_in_row; m++)
-        memcpy(out + m * h->wide, words + m * h->units, sizeof(float) * h->units);
+        memcpy(out + m * h->wide, word(h, table, row, m), sizeof(float) * h->units);
 }
 
 /* The same as (D, M) in rows of `words_wide` floats. */
-static void NAME(transpose)(const struct hops *h, const float *words, float *out)
+static void NAME(transpose)(const struct hops *h, long table, long row, float *out)
 {
-    const long block = 16; /* words whose cache lines are written together */
-    for (long from = 0; from < h->words_in_row; from += block) {
-        long to = from + block < h->words_in_row ? from + block : h->words_in_row;
+    const float *words[WIDTH]; /* whose cache lines are written together */
+    for (long from = 0; from < h->words_in_row; from += WIDTH) {
+        long count = h->words_in_row - from < WIDTH ? h->words_in_row - from : WIDTH;
+        for (long i = 0; i < count; i++)
+            words[i] = word(h, table, row, from + i);
         for (long d = 0; d < h->units; d++)
-            for (long m = from; m < to; m++)
-                out[d * h->words_wide + m] = words[m * h->units + d];
+            for (long i = 0; i < count; i++)
+                out[d * h->words_wide + from + i] = words[i][d];
     }
 }
 
@@ -98,14 +100,14 @@ static void NAME(forward_row)(const void *given, long row, float *scratch)
 {
     const struct hops *h = given;
     long K = h->hops, L = h->targets, D = h->units, restart = row / h->rows_of_restart;
-    long of_words = row * h->words_in_row * D, of_state = K * h->wide, of_band = K * h->words_wide;
+    long of_state = K * h->wide, of_band = K * h->words_wide;
     float *across = scratch, *words = across + D * h->words_wide;
     for (long k = 0; k < K; k++) {
         long matched = h->matched[k], read = h->read[k];
         if (!k || matched != h->matched[k - 1])
-            NAME(transpose)(h, h->words[matched] + of_words, across);
+            NAME(transpose)(h, matched, row, across);
         if (!k || read != h->read[k - 1])
-            NAME(copy)(h, h->words[read] + of_words, words);
+            NAME(copy)(h, read, row, words);
         for (long l = 0; l < L; l += ROWS) {
             int T = L - l < ROWS ? L - l : ROWS;
             long target = row * L + l, of_z = k + 1 < K ? of_state : h->wide;
@@ -151,14 +153,14 @@ static void NAME(add_words)(const struct hops *h, const float *bands, const floa
 static void NAME(backward_hops)(const struct hops *h, long row, float *scratch)
 {
     long K = h->hops, L = h->targets, D = h->units, restart = row / h->rows_of_restart;
-    long of_words = row * h->words_in_row * D, of_z = K * h->wide, of_band = K * h->words_wide;
+    long of_z = K * h->wide, of_band = K * h->words_wide;
     float *across = scratch, *words = across + D * h->words_wide;
     for (long k = K - 1; k >= 0; k--) {
         long matched = h->matched[k], read = h->read[k];
         if (k == K - 1 || read != h->read[k + 1])
-            NAME(transpose)(h, h->words[read] + of_words, across);
+            NAME(transpose)(h, read, row, across);
         if (k == K - 1 || matched != h->matched[k + 1])
-            NAME(copy)(h, h->words[matched] + of_words, words);
+            NAME(copy)(h, matched, row, words);
         for (long l = 0; l < L; l += ROWS) {
             int T = L - l < ROWS ? L - l : ROWS;
             long target = row * L + l, of_after = k + 1 < K ? of_z : h->wide;

@@ -17,11 +17,13 @@ from memlm import native
 class WindowHops(NamedTuple):
     """How a state is taken through windows of `slots` words, as memlm.models.memory.Hops has it.
 
-    Each table, of words (B, M, D) and of times, (N, D) or (R, N, D), or none, is a memory; `pairs` names the table
-    that is matched and the one that is read in each hop. Words that are not `filled` (B, M) have no weight.
+    The words of a row are rows `ids` (B, M) of the tables, (V, D) or (R, V, D) that are numbered as (R V, D). Each
+    table, with its times, (N, D) or (R, N, D), or none, is a memory; `pairs` names the one that is matched and the one
+    that is read in each hop. Words that are not `filled` (B, M) have no weight.
     """
 
-    words: Sequence[Tensor]
+    ids: Tensor
+    tables: Sequence[Tensor]
     times: Sequence[Tensor]
     slots: int
     pairs: Sequence[tuple[int, int]]
@@ -36,7 +38,7 @@ class WindowHops(NamedTuple):
 
 
 class Gradients(NamedTuple):
-    """Gradients of the first state (B, L, D), if wanted, and of a WindowHops' words, times and transition."""
+    """Gradients of the first state (B, L, D), if wanted, of the words in each table (B, M, D), and of the rest."""
 
     u: Tensor | None
     words: list[Tensor]
@@ -45,15 +47,17 @@ class Gradients(NamedTuple):
 
 
 class Taken:
-    """States (B, L, D) taken through the hops, and all that their gradients need. Raises MemoryError."""
+    """States (B, L, D) taken through the hops, and all that their gradients need. Raises MemoryError, IndexError."""
 
     def __init__(self, hops: WindowHops, u: Tensor) -> None:
-        B, L, D = u.shape
-        K, N = len(hops.pairs), hops.slots
+        (B, L, D), K = u.shape, len(hops.pairs)
+        lowest, highest = hops.ids.aminmax()
+        if lowest < 0 or highest >= hops.tables[0].shape[:-1].numel():
+            raise IndexError("a word that is not in the vocabulary")
         self.hops = hops
         self.states = u.new_empty(B, L, K, _padded(D))
         self.states[:, :, 0] = _pad(u)
-        self.weights = u.new_empty(B, L, K, _bands(L + N - 1))
+        self.weights = u.new_empty(B, L, K, _bands(hops.ids.shape[1]))
         self._last = u.new_empty(B, L, _padded(D))
         self._job = _job(hops, *u.shape)
         self._job.set(states=self.states, last=self._last, weights=self.weights)
@@ -72,7 +76,7 @@ class Taken:
         """Gradients of what has the gradient `grad` (B, L, D) with respect to the last state."""
         gradient = _pad(grad)
         of_sums, of_scores = torch.empty_like(self.states), torch.empty_like(self.weights)
-        of_words = [torch.empty_like(words) for words in self.hops.words]
+        of_words = [grad.new_empty(*self.hops.ids.shape, grad.shape[-1]) for _ in self.hops.tables]
         self._job.set(gradient=gradient, of_sums=of_sums, of_scores=of_scores, of_words=of_words)
         self._job.set(wants_first=wants_first)
         native.call("memlm_hops_backward", self._job)
@@ -101,7 +105,9 @@ class _Job(native.Job):
     _fields_ = (
         *native.numbers("rows", "targets", "slots", "units", "hops", "tables", "words_in_row"),
         *native.numbers("wide", "slots_wide", "words_wide", "linear", "alike", "rows_of_restart", "wants_first"),
-        *native.pointers("matched", "read", "words", "times", "times_across", "transition", "transition_across"),
+        *native.pointers(
+            "matched", "read", "ids", "embeddings", "times", "times_across", "transition", "transition_across"
+        ),
         *native.pointers("filled", "states", "last", "weights", "gradient", "of_sums", "of_scores", "of_words"),
     )
 
@@ -114,7 +120,7 @@ def _job(hops: WindowHops, rows: int, targets: int, units: int) -> _Job:
     job.set(wide=_padded(units), slots_wide=_padded(hops.slots), words_wide=_bands(words))
     job.set(linear=hops.linear, alike=hops.alike, rows_of_restart=rows // restarts[0] if restarts else rows)
     job.set(matched=[matched for matched, _ in hops.pairs], read=[read for _, read in hops.pairs])
-    job.set(tables=len(hops.words), words=hops.words)
+    job.set(ids=hops.ids.contiguous(), tables=len(hops.tables), embeddings=hops.tables)
     if hops.filled is not None:
         job.set(filled=hops.filled.contiguous())
     if times:

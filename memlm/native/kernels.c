@@ -29,7 +29,8 @@ struct hops {
     long rows_of_restart; /* the rows that share times and a transition, which follow each other for each restart */
     long wants_first;     /* whether anyone wants the gradient of the first state */
     const long *matched, *read;                /* (K): the table that a hop matches, and the one that it reads */
-    const float *const *words;                 /* of each table (B, M, D), without padding */
+    const long *ids;                           /* (B, M): the rows of the tables in which the words are */
+    const float *const *embeddings;            /* of each table, rows of D floats */
     const float *const *times;                 /* of each table (R, N, wide), or NULL */
     const float *const *times_across;          /* the same as (R, D, slots_wide) */
     const float *transition;                   /* (R, D, wide), or NULL */
@@ -74,6 +75,12 @@ typedef void (*Row)(const void *job, long row, float *scratch);
 struct kernels {
     Row forward, backward, softmax, sum_word, add_row;
 };
+
+/* A word of a row in a table. */
+static const float *word(const struct hops *h, long table, long row, long m)
+{
+    return h->embeddings[table] + h->ids[row * h->words_in_row + m] * h->units;
+}
 
 static const float *times(const struct hops *h, long table, long restart)
 {
