@@ -20,6 +20,8 @@
 #define UNROLLED _Pragma("GCC unroll 8")
 #endif
 
+typedef unsigned bits __attribute__((may_alias)); /* of a float */
+
 /* A matrix whose rows are padded to `wide` floats is (..., D), to `slots_wide` (..., N), to `words_wide` (..., M). */
 struct hops {
     long rows, targets, slots, units, hops, tables, words_in_row; /* B, L, N, D, K, embeddings, M */

@@ -66,15 +66,15 @@ INLINE float NAME(exponentials)(float *x, long count, float most, int kept)
 INLINE void NAME(from_bfloat16)(const unsigned short *from, long count, float *x)
 {
     for (long i = 0; i < count; i++)
-        ((unsigned *)x)[i] = (unsigned)from[i] << 16;
+        ((bits *)x)[i] = (bits)from[i] << 16;
 }
 
 /* Rounds to the nearest, and to the even one of two. */
 INLINE void NAME(to_bfloat16)(const float *x, long count, unsigned short *to)
 {
     for (long i = 0; i < count; i++) {
-        unsigned bits = ((const unsigned *)x)[i];
-        to[i] = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
+        bits found = ((const bits *)x)[i];
+        to[i] = (found + 0x7fff + (found >> 16 & 1)) >> 16;
     }
 }
 
