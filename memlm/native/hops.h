@@ -1,8 +1,8 @@
 /* The hops of one row of targets over its words, and their gradients.
  *
  * The weights of a target are a band: M floats, of which N from its own number on are its slots, and the others are 0.
- * Targets are taken ROWS at a time, for they share all words but the first and last few: one product scores their states
- * against words that lie as (D, M), and one reads the words, as (M, D), by their bands. */
+ * Words are scored and read for ROWS targets at a time, which share all but the first and last few: as (D, M), and by
+ * their bands as (M, D). */
 
 /* A row's words of a table, (M, D) in rows of `wide` floats. */
 static void NAME(copy)(const struct hops *h, long table, long row, float *out)
@@ -25,49 +25,55 @@ static void NAME(transpose)(const struct hops *h, long table, long row, float *o
     }
 }
 
-/* Scores of states u (T, D), u . (word + time), in the bands of targets from the l-th on. What they have of the words
- * before and after a target's slots is not part of the scores. */
-INLINE void NAME(match)(const struct hops *h, int T, const float *u, long of_u, const float *words, const float *times,
-                        float *band, long l)
+/* The scores of states u (L, D) in their bands: u . (word + time) in the slots, and anything elsewhere. */
+INLINE void NAME(match)(const struct hops *h, const float *u, long of_u, const float *words, const float *times,
+                        float *band)
 {
-    long of_band = h->hops * h->words_wide;
-    for (int t = 0; t < T; t++)
-        memset(band + t * of_band + l, 0, sizeof(float) * (h->words_wide - l));
-    NAME(add_product)(T, h->slots + T - 1, h->units, u, of_u, 1, words + l, h->words_wide, band + l, of_band);
+    long L = h->targets, of_band = h->hops * h->words_wide;
+    for (long l = 0; l < L; l += ROWS) {
+        long rows = L - l < ROWS ? L - l : ROWS;
+        for (long t = l; t < l + rows; t++)
+            memset(band + t * of_band, 0, sizeof(float) * h->words_wide);
+        NAME(add_product)(rows, h->slots + rows - 1, h->units, u + l * of_u, of_u, 1, words + l, h->words_wide,
+                          band + l * of_band + l, of_band);
+    }
     if (times)
-        NAME(add_product)(T, h->slots, h->units, u, of_u, 1, times, h->slots_wide, band + l, of_band + 1);
+        NAME(add_product)(L, h->slots, h->units, u, of_u, 1, times, h->slots_wide, band, of_band + 1);
 }
 
-/* Zeros in the bands of targets from the l-th on, but for their own slots. */
-INLINE void NAME(trim)(const struct hops *h, int T, float *band, long l)
+/* Zeros in the bands, but for the slots. */
+INLINE void NAME(trim)(const struct hops *h, float *band)
 {
-    for (int t = 0; t < T; t++, l++, band += h->hops * h->words_wide) {
+    for (long l = 0; l < h->targets; l++, band += h->hops * h->words_wide) {
         memset(band, 0, sizeof(float) * l);
         memset(band + l + h->slots, 0, sizeof(float) * (h->words_wide - l - h->slots));
     }
 }
 
-/* Add to out (T, D) the sums of the bands' weights times (word + time). */
-INLINE void NAME(read)(const struct hops *h, int T, const float *band, const float *words, const float *times, long l,
-                       float *out, long of_out)
-{
-    long of_band = h->hops * h->words_wide;
-    NAME(add_product)(T, h->units, h->slots + T - 1, band + l, of_band, 1, words + l * h->wide, h->wide, out, of_out);
-    if (times)
-        NAME(add_product)(T, h->units, h->slots, band + l, of_band + 1, 1, times, h->wide, out, of_out);
-}
-
-/* out (T, D) = u (T, D) times a matrix (D, D), or u without one. */
-INLINE void NAME(pass)(const struct hops *h, int T, const float *u, long of_u, const float *matrix, float *out,
+/* Add to out (L, D) the sums of the bands' weights times (word + time). */
+INLINE void NAME(read)(const struct hops *h, const float *band, const float *words, const float *times, float *out,
                        long of_out)
 {
-    for (int t = 0; t < T; t++)
+    long L = h->targets, of_band = h->hops * h->words_wide;
+    for (long l = 0; l < L; l += ROWS) {
+        long rows = L - l < ROWS ? L - l : ROWS;
+        NAME(add_product)(rows, h->units, h->slots + rows - 1, band + l * of_band + l, of_band, 1, words + l * h->wide,
+                          h->wide, out + l * of_out, of_out);
+    }
+    if (times)
+        NAME(add_product)(L, h->units, h->slots, band, of_band + 1, 1, times, h->wide, out, of_out);
+}
+
+/* out (L, D) = u (L, D) times a matrix (D, D), or u without one. */
+INLINE void NAME(pass)(const struct hops *h, const float *u, long of_u, const float *matrix, float *out, long of_out)
+{
+    for (long l = 0; l < h->targets; l++)
         if (matrix)
-            memset(out + t * of_out, 0, sizeof(float) * h->wide);
+            memset(out + l * of_out, 0, sizeof(float) * h->wide);
         else
-            memcpy(out + t * of_out, u + t * of_u, sizeof(float) * h->wide);
+            memcpy(out + l * of_out, u + l * of_u, sizeof(float) * h->wide);
     if (matrix)
-        NAME(add_product)(T, h->units, h->units, u, of_u, 1, matrix, h->wide, out, of_out);
+        NAME(add_product)(h->targets, h->units, h->units, u, of_u, 1, matrix, h->wide, out, of_out);
 }
 
 /* Softmax over the slots that are filled; 0 in the others, and in all of them where none is filled. */
@@ -103,27 +109,22 @@ static void NAME(forward_row)(const void *given, long row, float *scratch)
     long of_state = K * h->wide, of_band = K * h->words_wide;
     float *across = scratch, *words = across + D * h->words_wide;
     for (long k = 0; k < K; k++) {
-        long matched = h->matched[k], read = h->read[k];
+        long matched = h->matched[k], read = h->read[k], at = row * L * K + k, of_z = k + 1 < K ? of_state : h->wide;
+        float *u = h->states + at * h->wide, *z = k + 1 < K ? u + h->wide : h->last + row * L * h->wide;
+        float *band = h->weights + at * h->words_wide;
         if (!k || matched != h->matched[k - 1])
             NAME(transpose)(h, matched, row, across);
         if (!k || read != h->read[k - 1])
             NAME(copy)(h, read, row, words);
-        for (long l = 0; l < L; l += ROWS) {
-            int T = L - l < ROWS ? L - l : ROWS;
-            long target = row * L + l, of_z = k + 1 < K ? of_state : h->wide;
-            float *u = h->states + (target * K + k) * h->wide, *band = h->weights + (target * K + k) * h->words_wide;
-            float *z = k + 1 < K ? u + h->wide : h->last + target * h->wide;
-            NAME(match)(h, T, u, of_state, across, times_across(h, matched, restart), band, l);
-            for (int t = 0; t < T; t++)
-                NAME(attend)(band + t * of_band + l + t, h->slots,
-                             h->filled ? h->filled + row * h->words_in_row + l + t : NULL);
-            NAME(trim)(h, T, band, l);
-            NAME(pass)(h, T, u, of_state, transition(h, h->transition_across, restart), z, of_z);
-            NAME(read)(h, T, band, words, times(h, read, restart), l, z, of_z);
-            for (int t = 0; t < T; t++)
-                for (long d = h->linear; d < D; d++)
-                    z[t * of_z + d] = z[t * of_z + d] < 0 ? 0 : z[t * of_z + d];
-        }
+        NAME(match)(h, u, of_state, across, times_across(h, matched, restart), band);
+        for (long l = 0; l < L; l++)
+            NAME(attend)(band + l * of_band + l, h->slots, h->filled ? h->filled + row * h->words_in_row + l : NULL);
+        NAME(trim)(h, band);
+        NAME(pass)(h, u, of_state, transition(h, h->transition_across, restart), z, of_z);
+        NAME(read)(h, band, words, times(h, read, restart), z, of_z);
+        for (long l = 0; l < L; l++)
+            for (long d = h->linear; d < D; d++)
+                z[l * of_z + d] = z[l * of_z + d] < 0 ? 0 : z[l * of_z + d];
     }
 }
 
@@ -154,32 +155,27 @@ static void NAME(backward_hops)(const struct hops *h, long row, float *scratch)
 {
     long K = h->hops, L = h->targets, D = h->units, restart = row / h->rows_of_restart;
     long of_z = K * h->wide, of_band = K * h->words_wide;
-    float *across = scratch, *words = across + D * h->words_wide;
+    float *across = scratch, *words = across + D * h->words_wide, *g = h->gradient + row * L * h->wide;
     for (long k = K - 1; k >= 0; k--) {
-        long matched = h->matched[k], read = h->read[k];
+        long matched = h->matched[k], read = h->read[k], at = row * L * K + k, of_after = k + 1 < K ? of_z : h->wide;
+        const float *after = k + 1 < K ? h->states + (at + 1) * h->wide : h->last + row * L * h->wide;
+        const float *p = h->weights + at * h->words_wide;
+        float *z = h->of_sums + at * h->wide, *of_scores = h->of_scores + at * h->words_wide;
         if (k == K - 1 || read != h->read[k + 1])
             NAME(transpose)(h, read, row, across);
         if (k == K - 1 || matched != h->matched[k + 1])
             NAME(copy)(h, matched, row, words);
-        for (long l = 0; l < L; l += ROWS) {
-            int T = L - l < ROWS ? L - l : ROWS;
-            long target = row * L + l, of_after = k + 1 < K ? of_z : h->wide;
-            float *g = h->gradient + target * h->wide, *z = h->of_sums + (target * K + k) * h->wide;
-            const float *after = k + 1 < K ? h->states + (target * K + k + 1) * h->wide : h->last + target * h->wide;
-            const float *p = h->weights + (target * K + k) * h->words_wide;
-            float *of_scores = h->of_scores + (target * K + k) * h->words_wide;
-            for (int t = 0; t < T; t++)
-                for (long d = 0; d < h->wide; d++)
-                    z[t * of_z + d] = d < h->linear || after[t * of_after + d] > 0 ? g[t * h->wide + d] : 0;
-            NAME(match)(h, T, z, of_z, across, times_across(h, read, restart), of_scores, l);
-            for (int t = 0; t < T; t++)
-                NAME(attend_backward)(p + t * of_band + l + t, of_scores + t * of_band + l + t, h->slots);
-            NAME(trim)(h, T, of_scores, l);
-            if (!k && !h->wants_first)
-                continue;
-            NAME(pass)(h, T, z, of_z, transition(h, h->transition, restart), g, h->wide);
-            NAME(read)(h, T, of_scores, words, times(h, matched, restart), l, g, h->wide);
-        }
+        for (long l = 0; l < L; l++)
+            for (long d = 0; d < D; d++)
+                z[l * of_z + d] = d < h->linear || after[l * of_after + d] > 0 ? g[l * h->wide + d] : 0;
+        NAME(match)(h, z, of_z, across, times_across(h, read, restart), of_scores);
+        for (long l = 0; l < L; l++)
+            NAME(attend_backward)(p + l * of_band + l, of_scores + l * of_band + l, h->slots);
+        NAME(trim)(h, of_scores);
+        if (!k && !h->wants_first)
+            return;
+        NAME(pass)(h, z, of_z, transition(h, h->transition, restart), g, h->wide);
+        NAME(read)(h, of_scores, words, times(h, matched, restart), g, h->wide);
     }
 }
 

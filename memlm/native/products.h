@@ -22,34 +22,38 @@ INLINE void NAME(tile)(int rows, int vectors, long count, const float *c, long o
             *(VEC *)(out + r * of_out + x * WIDTH) = sum[r][x];
 }
 
-INLINE void NAME(strips)(int rows, long columns, long count, const float *c, long of_c, long step, const float *v,
-                         long of_v, float *out, long of_out)
+INLINE void NAME(rows)(int rows, long vectors, long count, const float *c, long of_c, long step, const float *v,
+                       long of_v, float *out, long of_out)
 {
-    for (long vectors = (columns + WIDTH - 1) / WIDTH; vectors > 0; vectors -= STRIP) {
-        switch (vectors) {
+    switch (vectors) {
 #if STRIP > 3
-        case 5: NAME(tile)(rows, 5, count, c, of_c, step, v, of_v, out, of_out); break;
-        case 4: NAME(tile)(rows, 4, count, c, of_c, step, v, of_v, out, of_out); break;
-        case 3: NAME(tile)(rows, 3, count, c, of_c, step, v, of_v, out, of_out); break;
+    case 5: NAME(tile)(rows, 5, count, c, of_c, step, v, of_v, out, of_out); break;
+    case 4: NAME(tile)(rows, 4, count, c, of_c, step, v, of_v, out, of_out); break;
+    case 3: NAME(tile)(rows, 3, count, c, of_c, step, v, of_v, out, of_out); break;
 #endif
-        case 2: NAME(tile)(rows, 2, count, c, of_c, step, v, of_v, out, of_out); break;
-        case 1: NAME(tile)(rows, 1, count, c, of_c, step, v, of_v, out, of_out); break;
-        default: NAME(tile)(rows, STRIP, count, c, of_c, step, v, of_v, out, of_out);
-        }
-        v += STRIP * WIDTH;
-        out += STRIP * WIDTH;
+    case 2: NAME(tile)(rows, 2, count, c, of_c, step, v, of_v, out, of_out); break;
+    case 1: NAME(tile)(rows, 1, count, c, of_c, step, v, of_v, out, of_out); break;
+    default: NAME(tile)(rows, STRIP, count, c, of_c, step, v, of_v, out, of_out);
     }
 }
 
-/* out (rows, columns) += c (rows, count) v (count, columns), for up to ROWS rows. Reads and writes whole vectors: up to
- * WIDTH - 1 floats after the columns. */
-static void NAME(add_product)(int rows, long columns, long count, const float *c, long of_c, long step, const float *v,
-                              long of_v, float *out, long of_out)
+/* out (rows, columns) += c (rows, count) v (count, columns). A strip of v stays in the cache for all rows. Reads and
+ * writes whole vectors: up to WIDTH - 1 floats after the columns. */
+static void NAME(add_product)(long rows, long columns, long count, const float *c, long of_c, long step,
+                              const float *v, long of_v, float *out, long of_out)
 {
-    switch (rows) {
-    case 1: NAME(strips)(1, columns, count, c, of_c, step, v, of_v, out, of_out); break;
-    case 2: NAME(strips)(2, columns, count, c, of_c, step, v, of_v, out, of_out); break;
-    case 3: NAME(strips)(3, columns, count, c, of_c, step, v, of_v, out, of_out); break;
-    case 4: NAME(strips)(4, columns, count, c, of_c, step, v, of_v, out, of_out); break;
+    for (long vectors = (columns + WIDTH - 1) / WIDTH; vectors > 0; vectors -= STRIP) {
+        for (long r = 0; r < rows; r += ROWS) {
+            const float *factors = c + r * of_c;
+            float *sums = out + r * of_out;
+            switch (rows - r) {
+            case 1: NAME(rows)(1, vectors, count, factors, of_c, step, v, of_v, sums, of_out); break;
+            case 2: NAME(rows)(2, vectors, count, factors, of_c, step, v, of_v, sums, of_out); break;
+            case 3: NAME(rows)(3, vectors, count, factors, of_c, step, v, of_v, sums, of_out); break;
+            default: NAME(rows)(ROWS, vectors, count, factors, of_c, step, v, of_v, sums, of_out);
+            }
+        }
+        v += STRIP * WIDTH;
+        out += STRIP * WIDTH;
     }
 }
