@@ -13,7 +13,7 @@ from memlm import native
 from memlm.models.products import linear, product
 from memlm.native.softmax import losses
 
-BLOCK = 128  # rows at a time: their logits stay in the cache, and the memory of one block serves the next
+BLOCK = 256  # rows at a time: their logits stay in the cache, and the memory of one block serves the next
 CUDA_BLOCK = 4096  # there it is the calls that cost
 
 
