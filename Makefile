@@ -42,4 +42,4 @@ $(READY): pyproject.toml constraints.txt $(wildcard memlm/native/*.[ch])
 	touch $@
 
 clean:  ## the environment and caches; data/ and runs/ stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build memlm/native/*.so

@@ -92,9 +92,10 @@ def machine() -> Check:
     where = noted["gpu"] or noted["cpu"]
     found = (
         f"{where}: {noted['threads']} threads on {noted['cores']} cores, device {device}, "
-        f"kernels {noted['kernels']}; the output layer trains in {precision}, all else and evaluation are in float32"
+        f"compiled kernels {noted['kernels']}; the output layer trains in {precision}, all else and evaluation are in "
+        "float32"
     )
-    remedy = "" if native.fits() else "for the speed of a CPU: install memlm again where there is a C compiler"
+    remedy = "" if native.fits() else "a CPU is faster with kernels: install memlm again where there is a C compiler"
     return Check(name="machine", ok=None, found=found, remedy=remedy)
 
 

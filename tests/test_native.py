@@ -1,5 +1,6 @@
 """The compiled kernels against PyTorch in float64, at each vector length that this machine has."""
 
+import ctypes
 import gc
 import shutil
 import sys
@@ -13,11 +14,15 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from memlm import native
-from memlm.models import softmax
+from memlm.config import MemN2NConfig, TrainConfig
+from memlm.data.chunks import gather, plan_epoch
+from memlm.errors import MemlmError
+from memlm.models import build, softmax
 from memlm.models.windows import by_pytorch, hop
 from memlm.native.hops import WindowHops
 from memlm.native.rows import add_rows, sum_words
 from memlm.native.softmax import losses
+from memlm.training import Training
 
 compiled = pytest.mark.skipif(not native.fits(), reason="the kernels are not compiled here")
 FLOATS = (4, 8, 16)
@@ -91,8 +96,8 @@ def test_hops_are_those_of_pytorch(data: st.DataObject):
     drawn = Drawn(data)
     exact, ours = (taken(drawn.hops, drawn.first, exact=exact) for exact in (True, False))
     for expected, found in zip(exact, ours, strict=True):
-        scale = float(expected.abs().max()) + 0.1
-        torch.testing.assert_close(found.double() / scale, expected / scale, rtol=0, atol=2e-5)
+        scale = float(expected.abs().max()) + 0.1  # float32 by PyTorch is up to 1e-4 off, with many hops
+        torch.testing.assert_close(found.double() / scale, expected / scale, rtol=0, atol=3e-4)
 
 
 @compiled
@@ -110,8 +115,49 @@ def test_a_gradient_of_the_first_state_is_given_only_where_it_is_wanted(generato
 @pytest.mark.parametrize("bad", [-1, 9])
 def test_a_word_that_no_table_has_is_refused(bad: int):
     hops = WindowHops(torch.tensor([[0, bad, 8]]), [torch.zeros(9, 4)], [], 2, [(0, 0)], None, 4, None)
-    with pytest.raises(IndexError, match="not in the vocabulary"):
+    with pytest.raises(IndexError, match="not from 0 to 8"):
         hop(hops, torch.zeros(1, 2, 4))
+
+
+@compiled
+@pytest.mark.parametrize("bad", [-1, 4])
+def test_a_target_that_is_no_class_is_refused(bad: int):
+    with pytest.raises(IndexError, match="not from 0 to 3"):
+        losses(torch.zeros(2, 4), torch.tensor([0, bad]), gradient=True)
+
+
+@compiled
+def test_ids_may_lie_in_any_way_and_be_of_any_type():
+    tables, first = [torch.eye(9, 4, requires_grad=True)], torch.ones(3, 2, 4)
+    apart = torch.arange(18, dtype=torch.int32).view(3, 6)[:, ::2] % 9
+    results = []
+    for ids in (apart, apart.long().contiguous()):
+        state, _ = hop(WindowHops(ids, tables, [], 2, [(0, 0)], None, 4, None), first)
+        results.append((state, torch.autograd.grad(state.square().sum(), tables)[0].to_dense()))
+    for a, b in zip(*results, strict=True):
+        assert torch.equal(a, b)
+
+
+@compiled
+@pytest.mark.parametrize("changed", ["ids", "table", "attention"])
+def test_a_change_between_forward_and_backward_is_noticed(changed: str):
+    ids, table = torch.tensor([[0, 1, 2]]), torch.eye(9, 4, requires_grad=True)
+    state, (attention,) = hop(WindowHops(ids, [table], [], 2, [(0, 0)], None, 4, None), torch.ones(1, 2, 4))
+    with torch.no_grad():
+        {"ids": ids, "table": table, "attention": attention}[changed].mul_(0)
+    with pytest.raises(RuntimeError, match="modified by an inplace operation"):
+        state.sum().backward()
+
+
+@compiled
+def test_nan_goes_through_the_hops_and_back(generator: torch.Generator):
+    table = torch.randn(9, 4, generator=generator).requires_grad_()
+    hops = WindowHops(torch.tensor([[0, 1, 2]]), [table], [], 2, [(0, 0)] * 2, None, 0, None)
+    state, _ = hop(hops, torch.full((1, 2, 4), torch.nan))
+    assert state.isnan().all()
+    state, _ = hop(hops, -torch.ones(1, 2, 4) * 100)
+    (grad,) = torch.autograd.grad(state, table, torch.full_like(state, torch.nan))
+    assert grad.to_dense().isnan().any()
 
 
 @compiled
@@ -127,7 +173,7 @@ def test_results_do_not_depend_on_the_number_of_threads(generator: torch.Generat
             torch.set_num_threads(count)
             of_logits = logits.clone()
             nats = losses(of_logits, torch.arange(9), gradient=True)
-            results.append([*taken(hops, torch.ones(7, 5, 19), exact=False)[:4], nats, of_logits])
+            results.append([*taken(hops, torch.ones(7, 5, 19), exact=False)[:7], nats, of_logits])
     finally:
         torch.set_num_threads(threads)
     for other in results[1:]:
@@ -201,6 +247,32 @@ def test_rows_are_summed_by_word_and_added_to_a_table(ids: list[int], units: int
     np.add.at(expected, np.array(ids, dtype=np.int64), -0.5 * rows.astype(np.float64))
     add_rows(torch.from_numpy(table), words, sums, -0.5)
     np.testing.assert_allclose(table, expected, atol=1e-5)
+
+
+@compiled
+@pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
+def test_training_without_kernels_is_the_same_up_to_rounding(tying: str, monkeypatch: pytest.MonkeyPatch):
+    model = MemN2NConfig(hops=2, memory_size=6, units=8, tying=tying, init_std=0.5)
+    train = TrainConfig(batch_size=8, chunk_length=4, precision="float32", device="cpu", lr=0.1)
+    tokens = np.arange(300, dtype=np.int32) % 17
+    weights = []
+    for library in (native._library, lambda: None):
+        monkeypatch.setattr(native, "_library", library)
+        training = Training(build(model, vocabulary_size=17, eos=0, seed=1), train, torch.device("cpu"))
+        for span in plan_epoch(train, len(tokens), 0)[:5]:
+            training.step(gather(tokens, span, training.model.context_size))
+        weights.append(list(training.model.parameters()))
+    for ours, theirs in zip(*weights, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+@compiled
+def test_a_library_of_another_version_is_refused():
+    job = type("Longer", (native.Job,), {"_fields_": [("x", ctypes.c_long)]})()
+    with pytest.raises(MemlmError, match="another version"):
+        native.call("memlm_softmax", job)
+    with pytest.raises(MemlmError, match="another version"):
+        native.call("memlm_unknown", job)
 
 
 def test_without_kernels_pytorch_does_the_same(monkeypatch: pytest.MonkeyPatch, generator: torch.Generator):

@@ -18,10 +18,9 @@ from memlm.native.hops import Taken, WindowHops
 
 def hop(hops: WindowHops, u: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
     """The state (B, L, D) after the hops, and each hop's attention (B, L, N), which is not differentiable."""
-    if not native.fits(u, *hops.tables, *hops.times, hops.transition):
+    if not native.fits(u, *hops.weights):
         return by_pytorch(hops, u)
-    shared = [*hops.times, *([] if hops.transition is None else [hops.transition])]
-    state, attention = _CompiledHops.apply(hops, u, *hops.tables, *shared)  # type: ignore[no-untyped-call]
+    state, attention = _CompiledHops.apply(hops, u, *hops.weights)  # type: ignore[no-untyped-call]
     return state, attention.unbind(2)
 
 
@@ -38,13 +37,17 @@ class _CompiledHops(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hops: WindowHops, u: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
         ctx.taken = Taken(hops, u)
+        ctx.save_for_backward(hops.ids, *hops.weights, ctx.taken.weights)  # so that a change in place is noticed
         state, attention = ctx.taken.results()  # which `taken` must not hold: they hold it, and would never be freed
         ctx.mark_non_differentiable(attention)
+        ctx.set_materialize_grads(False)
         return state, attention
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-        found, hops = ctx.taken.backward(grad, wants_first=ctx.needs_input_grad[1]), ctx.taken.hops
-        of_tables = gradients(hops.ids, found.words, hops.tables[0].shape)
-        return None, found.u, *of_tables, *found.times, *([] if found.transition is None else [found.transition])
+    def backward(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Tensor | None, ...]:
+        ids, table, *_weights = ctx.saved_tensors
+        if grad is None:
+            return (None,) * len(ctx.needs_input_grad)
+        found = ctx.taken.backward(grad, wants_first=ctx.needs_input_grad[1])
+        return None, found.u, *gradients(ids, found.words, table.shape), *found.others

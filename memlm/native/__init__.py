@@ -1,7 +1,7 @@
 """The kernels of kernels.c, where an installation has compiled them; without them PyTorch computes the same, slower.
 
-They run on the threads of PyTorch's own OpenMP. Where that can't be reached, and there are threads to use, they are
-not used.
+They run on the threads of the OpenMP that PyTorch has loaded. Where that can't be reached, and there are threads to
+use, they are not used.
 """
 
 import ctypes
@@ -13,28 +13,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from memlm.errors import MemlmError
+
 FLOATS = 16  # of a vector, at most
+OTHER_VERSION = 2  # what a kernel returns for a struct that it does not know
 PADDING = 16  # floats: rows are padded to a multiple of the longest vector
 
 
 class Job(ctypes.Structure):
-    """A struct of kernels.c that says what to compute. It holds on to what it points to."""
+    """A struct of kernels.c that says what to compute. It keeps what it points to."""
 
-    def set(self, **fields: int | Tensor | Sequence[Tensor] | Sequence[int] | None) -> None:
+    def set(self, **fields: int | Tensor | Sequence[Tensor] | Sequence[int]) -> None:
         """Set fields: numbers, pointers to a tensor's values, or arrays of such pointers or of numbers."""
         for name, value in fields.items():
-            setattr(self, name, value if isinstance(value, int) else self._pointer(value))
+            if not isinstance(value, int):
+                self.__dict__.setdefault("kept", {})[name], value = _pointed(value)
+            setattr(self, name, value)
 
-    def _pointer(self, value: Tensor | Sequence[Tensor] | Sequence[int] | None) -> int | None:
-        if value is None:
-            return None
-        self._held = [*getattr(self, "_held", []), value]
-        if isinstance(value, Tensor):
-            return value.data_ptr()
-        items = [item.data_ptr() if isinstance(item, Tensor) else item for item in value]
-        array = (ctypes.c_size_t * len(items))(*items)
-        self._held.append(array)
-        return ctypes.addressof(array)
+
+def _pointed(value: Tensor | Sequence[Tensor] | Sequence[int]) -> tuple[object, int]:
+    """What must be kept, and where it is. A detached tensor keeps the values even if another gets its place."""
+    if isinstance(value, Tensor):
+        return value.detach(), value.data_ptr()
+    items = [item.data_ptr() if isinstance(item, Tensor) else item for item in value]
+    array = (ctypes.c_size_t * len(items))(*items)
+    return (array, [item.detach() for item in value if isinstance(item, Tensor)]), ctypes.addressof(array)
 
 
 class _Machine(ctypes.Structure):
@@ -43,16 +46,29 @@ class _Machine(ctypes.Structure):
 
 def fits(*tensors: Tensor | None, types: Sequence[torch.dtype] = (torch.float32,)) -> bool:
     """Whether there are kernels here, and for these tensors: of these types, on a CPU, contiguous."""
-    return all(
+    return _can_share() and all(
         tensor is None or (tensor.dtype in types and tensor.device.type == "cpu" and tensor.is_contiguous())
         for tensor in tensors
-    ) and (_library() is not None and (_parallel() is not None or torch.get_num_threads() == 1))
+    )
+
+
+def indices(values: Tensor, size: int) -> Tensor:
+    """Indices below `size`, as a kernel reads them. Raises IndexError for others: a kernel would not notice."""
+    if values.numel():
+        lowest, highest = values.aminmax()
+        if lowest < 0 or highest >= size:
+            raise IndexError(f"an index is not from 0 to {size - 1}")
+    return values.to("cpu", torch.int64).contiguous()
 
 
 def call(name: str, job: Job) -> None:
-    """Run a kernel on PyTorch's threads. Raises MemoryError."""
+    """Run a kernel on PyTorch's threads. Raises MemoryError, or MemlmError where the library is of another version."""
     machine = _Machine(_parallel(), torch.get_num_threads(), FLOATS)
-    if getattr(_library(), name)(ctypes.byref(machine), ctypes.byref(job)):
+    function = getattr(_library(), name, None)
+    failed = function and function(ctypes.byref(machine), ctypes.byref(job), ctypes.c_long(ctypes.sizeof(job)))
+    if function is None or failed == OTHER_VERSION:
+        raise MemlmError("the compiled kernels are of another version of memlm: install it again (pip install -e .)")
+    if failed:
         raise MemoryError("no memory for the kernels' working space")
 
 
@@ -71,7 +87,7 @@ def described() -> str:
     library = _library()
     if library is None:
         return "none: PyTorch alone"
-    return f"compiled, {32 * library.memlm_floats()} bits"
+    return f"{32 * library.memlm_floats()} bits" if _can_share() else "not used: PyTorch's threads can't be reached"
 
 
 @cache
@@ -84,10 +100,12 @@ def _library() -> Any:
         library = ctypes.CDLL(spec.origin)
     except OSError:
         return None
-    for name in ("memlm_hops_forward", "memlm_hops_backward", "memlm_softmax"):
-        getattr(library, name).argtypes = [ctypes.c_void_p, ctypes.c_void_p]
     library.memlm_floats.restype = ctypes.c_long
     return library
+
+
+def _can_share() -> bool:
+    return _library() is not None and (_parallel() is not None or torch.get_num_threads() == 1)
 
 
 @cache

@@ -8,7 +8,7 @@
 static void NAME(copy)(const struct hops *h, long table, long row, float *out)
 {
     for (long m = 0; m < h->words_in_row; m++)
-        memcpy(out + m * h->wide, word(h, table, row, m), sizeof(float) * h->units);
+        memcpy(out + m * h->wide, word_of(h, table, row, m), sizeof(float) * h->units);
 }
 
 /* The same as (D, M) in rows of `words_wide` floats. */
@@ -18,7 +18,7 @@ static void NAME(transpose)(const struct hops *h, long table, long row, float *o
     for (long from = 0; from < h->words_in_row; from += WIDTH) {
         long count = h->words_in_row - from < WIDTH ? h->words_in_row - from : WIDTH;
         for (long i = 0; i < count; i++)
-            words[i] = word(h, table, row, from + i);
+            words[i] = word_of(h, table, row, from + i);
         for (long d = 0; d < h->units; d++)
             for (long i = 0; i < count; i++)
                 out[d * h->words_wide + from + i] = words[i][d];
@@ -116,12 +116,12 @@ static void NAME(forward_row)(const void *given, long row, float *scratch)
             NAME(transpose)(h, matched, row, across);
         if (!k || read != h->read[k - 1])
             NAME(copy)(h, read, row, words);
-        NAME(match)(h, u, of_state, across, times_across(h, matched, restart), band);
+        NAME(match)(h, u, of_state, across, times_across_of(h, matched, restart), band);
         for (long l = 0; l < L; l++)
             NAME(attend)(band + l * of_band + l, h->slots, h->filled ? h->filled + row * h->words_in_row + l : NULL);
         NAME(trim)(h, band);
-        NAME(pass)(h, u, of_state, transition(h, h->transition_across, restart), z, of_z);
-        NAME(read)(h, band, words, times(h, read, restart), z, of_z);
+        NAME(pass)(h, u, of_state, transition_of(h, h->transition_across, restart), z, of_z);
+        NAME(read)(h, band, words, times_of(h, read, restart), z, of_z);
         for (long l = 0; l < L; l++)
             for (long d = h->linear; d < D; d++)
                 z[l * of_z + d] = z[l * of_z + d] < 0 ? 0 : z[l * of_z + d];
@@ -167,15 +167,15 @@ static void NAME(backward_hops)(const struct hops *h, long row, float *scratch)
             NAME(copy)(h, matched, row, words);
         for (long l = 0; l < L; l++)
             for (long d = 0; d < D; d++)
-                z[l * of_z + d] = d < h->linear || after[l * of_after + d] > 0 ? g[l * h->wide + d] : 0;
-        NAME(match)(h, z, of_z, across, times_across(h, read, restart), of_scores);
+                z[l * of_z + d] = g[l * h->wide + d] * (d < h->linear || after[l * of_after + d] > 0); /* NaN stays */
+        NAME(match)(h, z, of_z, across, times_across_of(h, read, restart), of_scores);
         for (long l = 0; l < L; l++)
             NAME(attend_backward)(p + l * of_band + l, of_scores + l * of_band + l, h->slots);
         NAME(trim)(h, of_scores);
         if (!k && !h->wants_first)
             return;
-        NAME(pass)(h, z, of_z, transition(h, h->transition, restart), g, h->wide);
-        NAME(read)(h, of_scores, words, times(h, matched, restart), g, h->wide);
+        NAME(pass)(h, z, of_z, transition_of(h, h->transition, restart), g, h->wide);
+        NAME(read)(h, of_scores, words, times_of(h, matched, restart), g, h->wide);
     }
 }
 

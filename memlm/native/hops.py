@@ -32,18 +32,22 @@ class WindowHops(NamedTuple):
     filled: Tensor | None
 
     @property
+    def weights(self) -> list[Tensor]:
+        """All that has a gradient, but for the first state."""
+        return [*self.tables, *self.times, *([] if self.transition is None else [self.transition])]
+
+    @property
     def alike(self) -> int:
         """How many hops have their memories in common: all of them, or each has its own."""
         return len(self.pairs) if len(set(self.pairs)) == 1 else 1
 
 
 class Gradients(NamedTuple):
-    """Gradients of the first state (B, L, D), if wanted, of the words in each table (B, M, D), and of the rest."""
+    """Gradients of the first state (B, L, D), if wanted, of words in each table (B, M, D), and of other weights."""
 
     u: Tensor | None
     words: list[Tensor]
-    times: list[Tensor]
-    transition: Tensor | None
+    others: list[Tensor]
 
 
 class Taken:
@@ -51,10 +55,9 @@ class Taken:
 
     def __init__(self, hops: WindowHops, u: Tensor) -> None:
         (B, L, D), K = u.shape, len(hops.pairs)
-        lowest, highest = hops.ids.aminmax()
-        if lowest < 0 or highest >= hops.tables[0].shape[:-1].numel():
-            raise IndexError("a word that is not in the vocabulary")
-        self.hops = hops
+        assert hops.ids.shape == (B, L + hops.slots - 1)
+        assert {table for pair in hops.pairs for table in pair} == set(range(len(hops.tables)))  # each has a gradient
+        self.hops = hops = hops._replace(ids=native.indices(hops.ids, hops.tables[0].shape[:-1].numel()))
         self.states = u.new_empty(B, L, K, _padded(D))
         self.states[:, :, 0] = _pad(u)
         self.weights = u.new_empty(B, L, K, _bands(hops.ids.shape[1]))
@@ -77,15 +80,15 @@ class Taken:
         gradient = _pad(grad)
         of_sums, of_scores = torch.empty_like(self.states), torch.empty_like(self.weights)
         of_words = [grad.new_empty(*self.hops.ids.shape, grad.shape[-1]) for _ in self.hops.tables]
-        self._job.set(gradient=gradient, of_sums=of_sums, of_scores=of_scores, of_words=of_words)
-        self._job.set(wants_first=wants_first)
-        native.call("memlm_hops_backward", self._job)
+        job = _Job.from_buffer_copy(self._job)  # what it is given more need not be kept as long
+        job.set(gradient=gradient, of_sums=of_sums, of_scores=of_scores, of_words=of_words, wants_first=wants_first)
+        native.call("memlm_hops_backward", job)
         transition = self.hops.transition
         return Gradients(
             gradient[..., : grad.shape[-1]] if wants_first else None,
             of_words,
-            self._of_times(of_scores, of_sums),
-            None if transition is None else _outer(of_sums, self.states, transition),
+            self._of_times(of_scores, of_sums)
+            + ([] if transition is None else [_outer(of_sums, self.states, transition)]),
         )
 
     def _of_times(self, of_scores: Tensor, of_sums: Tensor) -> list[Tensor]:
@@ -120,9 +123,9 @@ def _job(hops: WindowHops, rows: int, targets: int, units: int) -> _Job:
     job.set(wide=_padded(units), slots_wide=_padded(hops.slots), words_wide=_bands(words))
     job.set(linear=hops.linear, alike=hops.alike, rows_of_restart=rows // restarts[0] if restarts else rows)
     job.set(matched=[matched for matched, _ in hops.pairs], read=[read for _, read in hops.pairs])
-    job.set(ids=hops.ids.contiguous(), tables=len(hops.tables), embeddings=hops.tables)
+    job.set(ids=hops.ids, tables=len(hops.tables), embeddings=hops.tables)
     if hops.filled is not None:
-        job.set(filled=hops.filled.contiguous())
+        job.set(filled=hops.filled.to("cpu").contiguous())
     if times:
         job.set(times=[_pad(matrix) for matrix in times], times_across=[_pad(matrix.mT) for matrix in times])
     if transition is not None:

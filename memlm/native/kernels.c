@@ -1,7 +1,7 @@
 /* The hops of MemN2N and the softmax of its output layer, in float32 on a CPU: what PyTorch's operators are slow at,
  * for each of them is small (RESULTS.md, "speed").
  *
- * memlm/native/__init__.py finds and calls these functions, memlm/models/windows.py and softmax.py say what they compute.
+ * __init__.py finds and calls these functions; hops.py, softmax.py and rows.py beside it prepare their jobs.
  * Work is shared out by rows, each computed by one thread alone: results do not depend on the number of threads.
  *
  * B rows, L targets in a row, N memory slots, M = L+N-1 words that the windows of a row cover, K hops, D units.
@@ -11,6 +11,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+
+_Static_assert(sizeof(long) == 8, "indices are int64");
 
 #define INLINE static inline __attribute__((always_inline))
 #define ROWS 4 /* of a tile of a product: 4 times STRIP sums and STRIP + 1 vectors fit the registers */
@@ -79,22 +81,22 @@ struct kernels {
 };
 
 /* A word of a row in a table. */
-static const float *word(const struct hops *h, long table, long row, long m)
+static const float *word_of(const struct hops *h, long table, long row, long m)
 {
     return h->embeddings[table] + h->ids[row * h->words_in_row + m] * h->units;
 }
 
-static const float *times(const struct hops *h, long table, long restart)
+static const float *times_of(const struct hops *h, long table, long restart)
 {
     return h->times ? h->times[table] + restart * h->slots * h->wide : NULL;
 }
 
-static const float *times_across(const struct hops *h, long table, long restart)
+static const float *times_across_of(const struct hops *h, long table, long restart)
 {
     return h->times ? h->times_across[table] + restart * h->units * h->slots_wide : NULL;
 }
 
-static const float *transition(const struct hops *h, const float *matrices, long restart)
+static const float *transition_of(const struct hops *h, const float *matrices, long restart)
 {
     return matrices ? matrices + restart * h->units * h->wide : NULL;
 }
@@ -147,7 +149,7 @@ struct work {
 static void work(void *given)
 {
     struct work *w = given;
-    float *scratch = calloc(w->scratch + 1, sizeof(float)); /* zeros, for the padding is multiplied too */
+    float *scratch = calloc(w->scratch + 1, sizeof(float)); /* zeros: the padding is multiplied too, if for nothing */
     if (!scratch)
         w->failed = 1;
     for (long row; scratch && (row = atomic_fetch_add(&w->next, w->at_once)) < w->rows;)
@@ -164,48 +166,60 @@ struct machine {
     long threads, floats; /* floats to a vector, at most */
 };
 
-/* 0, or 1 if there was no memory. */
+/* What a function returns. */
+enum { DONE, NO_MEMORY, OTHER_VERSION };
+
 static int run(const struct machine *machine, Row row, const void *job, long rows, long at_once, long scratch)
 {
     struct work w = {.row = row, .job = job, .rows = rows, .at_once = at_once, .scratch = scratch};
-    if (machine->parallel && machine->threads > 1)
-        machine->parallel(work, &w, machine->threads, 0);
+    long tasks = (rows + at_once - 1) / at_once, threads = machine->threads < tasks ? machine->threads : tasks;
+    if (machine->parallel && threads > 1)
+        machine->parallel(work, &w, threads, 0);
     else
         work(&w);
-    return w.failed;
+    return w.failed ? NO_MEMORY : DONE;
 }
 
+/* Floats for a row's words as (D, M) and as (M, D), or else for ROWS gradients of words. */
 static long scratch_of(const struct hops *h)
 {
     return h->units * h->words_wide + (h->words_in_row + ROWS) * h->wide;
 }
 
-int memlm_hops_forward(const struct machine *machine, const struct hops *h)
+int memlm_hops_forward(const struct machine *machine, const struct hops *h, long size)
 {
+    if (size != sizeof(*h))
+        return OTHER_VERSION;
     return run(machine, kernels(machine->floats)->forward, h, h->rows, 1, scratch_of(h));
 }
 
-int memlm_hops_backward(const struct machine *machine, const struct hops *h)
+int memlm_hops_backward(const struct machine *machine, const struct hops *h, long size)
 {
+    if (size != sizeof(*h))
+        return OTHER_VERSION;
     return run(machine, kernels(machine->floats)->backward, h, h->rows, 1, scratch_of(h));
 }
 
-int memlm_softmax(const struct machine *machine, const struct softmax *s)
+int memlm_softmax(const struct machine *machine, const struct softmax *s, long size)
 {
+    if (size != sizeof(*s))
+        return OTHER_VERSION;
     return run(machine, kernels(machine->floats)->softmax, s, s->rows, 1, s->low ? s->classes : 0);
 }
 
 /* Find the different words among the ids, and where each stands. */
-int memlm_find_words(const struct machine *machine, struct sums *s)
+int memlm_find_words(const struct machine *machine, struct sums *s, long size)
 {
-    (void)machine;
+    (void)machine; /* there is nothing to share out */
+    if (size != sizeof(*s))
+        return OTHER_VERSION;
     long table = s->table;
     unsigned long long *seen = calloc(table / 64 + 1, sizeof(*seen));
     long *number = malloc(table * sizeof(*number)), *first = s->first;
     if (!seen || !number) {
         free(seen);
         free(number);
-        return 1;
+        return NO_MEMORY;
     }
     for (long i = 0; i < s->places; i++)
         seen[s->ids[i] / 64] |= 1ULL << s->ids[i] % 64;
@@ -226,18 +240,22 @@ int memlm_find_words(const struct machine *machine, struct sums *s)
         s->order[--first[number[s->ids[i]]]] = i;
     free(seen);
     free(number);
-    return 0;
+    return DONE;
 }
 
 #define ROWS_AT_ONCE 16 /* of a table: to take a task costs as much as one of them */
 
-int memlm_sum_words(const struct machine *machine, const struct sums *s)
+int memlm_sum_words(const struct machine *machine, const struct sums *s, long size)
 {
+    if (size != sizeof(*s))
+        return OTHER_VERSION;
     return run(machine, kernels(machine->floats)->sum_word, s, s->words, ROWS_AT_ONCE, 0);
 }
 
-int memlm_add_rows(const struct machine *machine, const struct additions *a)
+int memlm_add_rows(const struct machine *machine, const struct additions *a, long size)
 {
+    if (size != sizeof(*a))
+        return OTHER_VERSION;
     return run(machine, kernels(machine->floats)->add_row, a, a->count, ROWS_AT_ONCE, 0);
 }
 

@@ -11,7 +11,8 @@ typedef int NAME(ints) __attribute__((vector_size(4 * WIDTH), aligned(4), may_al
 #include "hops.h"
 #include "rows.h"
 
-static const struct kernels NAME(kernels) = {NAME(forward_row), NAME(backward_row), NAME(softmax_row), NAME(sum_word), NAME(add_row)};
+static const struct kernels NAME(kernels) = {NAME(forward_row), NAME(backward_row), NAME(softmax_row), NAME(sum_word),
+                                             NAME(add_row)};
 
 #undef VEC
 #undef INTS

@@ -31,8 +31,11 @@ class _Additions(native.Job):
 
 
 def sum_words(ids: Tensor, tables: Sequence[Tensor], vocabulary_size: int) -> tuple[Tensor, list[Tensor]]:
-    """The different ids (U,) of places (P,), in order, and the sums of each table's rows (P, D) over them: (U, D)."""
-    P = len(ids)
+    """The different ids (U,) of places (P,), in order, and the sums of each table's rows (P, D) over them: (U, D).
+
+    Raises IndexError for ids that are not below the size of the vocabulary.
+    """
+    P, ids = len(ids), native.indices(ids, vocabulary_size)
     different, order, first = (ids.new_empty(P + 1) for _ in range(3))
     job = _Sums()
     job.set(table=vocabulary_size, places=P, ids=ids, different=different, order=order, first=first)

@@ -1,7 +1,7 @@
 /* Softmax of a row of numbers, and the loss on it. */
 
-/* exp(x) for x <= 0, to 2 units in the last place; 0 below -87, and what is not a number stays so. exp(n log 2 + r) = 2^n exp(r), and the polynomial of
- * exp(r) is that of Cephes (https://www.netlib.org/cephes, expf). */
+/* exp(x) for x <= 0, to 2 units in the last place; 0 from -87 down, and NaN stays NaN. exp(n log 2 + r) = 2^n exp(r),
+ * and the polynomial of exp(r) is that of Cephes (https://www.netlib.org/cephes, expf). */
 INLINE VEC NAME(exponential)(VEC x)
 {
     const float shift = 12582912 + 127; /* 1.5 * 2^23 rounds to a whole number n; the low bits are n + 127 */
