@@ -1,5 +1,5 @@
 /* The hops of MemN2N and the softmax of its output layer, in float32 on a CPU: what PyTorch's operators are slow at,
- * for each of them is small (RESULTS.md, "speed").
+ * for each of them is small (RESULTS.md, "compiled kernels").
  *
  * __init__.py finds and calls these functions; hops.py, softmax.py and rows.py beside it prepare their jobs.
  * Work is shared out by rows, each computed by one thread alone: results do not depend on the number of threads.
