@@ -18,10 +18,10 @@ soak: $(READY)  ## the tests of trust in their long form, on two cores; within 3
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 --output-sync=line soak-runs soak-readers
 
 soak-runs: $(READY)
-	$(BIN)/python -m pytest --soak -m soak tests/test_soak_resume.py
+	$(BIN)/python -m pytest --soak -m soak tests/whole/test_soak_resume.py
 
 soak-readers: $(READY)
-	$(BIN)/python -m pytest --soak -m soak --ignore tests/test_soak_resume.py
+	$(BIN)/python -m pytest --soak -m soak --ignore tests/whole/test_soak_resume.py
 
 check: $(READY)  ## formatting, lint and types
 	$(BIN)/ruff format --check
@@ -35,11 +35,11 @@ format: $(READY)
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-$(READY): pyproject.toml constraints.txt $(wildcard memlm/native/*.[ch])
+$(READY): pyproject.toml constraints.txt $(wildcard memlm/kernels/c/*.[ch])
 	$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("memlm needs Python 3.11 or newer: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
 clean:  ## the environment and caches; data/ and runs/ stay
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build memlm/native/*.so
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis *.egg-info build memlm/kernels/*.so

@@ -14,14 +14,17 @@ from typing import TYPE_CHECKING, Any
 from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
-    from memlm.attention import Attention, AverageAttention
-    from memlm.config import Config, KneserNeyConfig, LSTMConfig, MemN2NConfig, TrainConfig
-    from memlm.qa.ask import Answer
-    from memlm.qa.trained import TrainedTasks, load_answerer
-    from memlm.recipes import recipe
-    from memlm.sampling import Sampling
-    from memlm.trained import NextWord, TrainedModel, load
-    from memlm.wearing import wear
+    from memlm.config.models import KneserNeyConfig, LSTMConfig, MemN2NConfig
+    from memlm.config.recipes import recipe
+    from memlm.config.run import Config
+    from memlm.config.sampling import Sampling
+    from memlm.config.training import TrainConfig
+    from memlm.evaluation.answers import Answer
+    from memlm.evaluation.attention import Attention, AverageAttention
+    from memlm.inference.adapt import wear
+    from memlm.inference.load import load, load_answerer
+    from memlm.inference.questions import TrainedTasks
+    from memlm.inference.text import NextWord, TrainedModel
 
 __all__ = [
     "Answer",
@@ -44,22 +47,22 @@ __all__ = [
 ]
 
 _HOME = {
-    "Answer": "qa.ask",
-    "Attention": "attention",
-    "AverageAttention": "attention",
-    "Config": "config",
-    "KneserNeyConfig": "config",
-    "LSTMConfig": "config",
-    "MemN2NConfig": "config",
-    "TrainConfig": "config",
-    "NextWord": "trained",
-    "TrainedModel": "trained",
-    "TrainedTasks": "qa.trained",
-    "load": "trained",
-    "load_answerer": "qa.trained",
-    "recipe": "recipes",
-    "Sampling": "sampling",
-    "wear": "wearing",
+    "Answer": "evaluation.answers",
+    "Attention": "evaluation.attention",
+    "AverageAttention": "evaluation.attention",
+    "Config": "config.run",
+    "KneserNeyConfig": "config.models",
+    "LSTMConfig": "config.models",
+    "MemN2NConfig": "config.models",
+    "TrainConfig": "config.training",
+    "NextWord": "inference.text",
+    "TrainedModel": "inference.text",
+    "TrainedTasks": "inference.questions",
+    "load": "inference.load",
+    "load_answerer": "inference.load",
+    "recipe": "config.recipes",
+    "Sampling": "config.sampling",
+    "wear": "inference.adapt",
 }
 
 

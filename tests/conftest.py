@@ -10,10 +10,10 @@ import torch
 from click.testing import CliRunner, Result
 
 from memlm.cli import main
-from memlm.data.vocab import Vocabulary
-from memlm.models import LanguageModel
+from memlm.data.vocabulary.words import Vocabulary
+from memlm.models.base import LanguageModel
 
-pytest_plugins = ("tests.mirrors", "tests.fuzzing")
+pytest_plugins = ("tests.helpers.mirrors", "tests.helpers.fuzzing")
 
 REPOSITORY = Path(__file__).parent.parent
 

@@ -1,86 +1,76 @@
-"""Imports point one way, and importing memlm is cheap."""
+"""The house: which packages there are, which way their imports point, and what an import costs."""
 
-import ast
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-PACKAGE = Path(__file__).parent.parent / "memlm"
+from tests.helpers.imports import PACKAGE, floors, graph, imports, room, upwards
+
+# Each floor may import those above it in this list; the rooms of a floor do not know each other.
+FLOORS = [
+    ["errors", "format"],
+    ["files", "jsontext", "config", "kernels"],
+    ["data", "models"],
+    ["runs"],
+    ["evaluation"],
+    ["training", "inference"],
+    ["experiments", "diagnostics"],
+    ["cli"],
+]
+FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-# Each layer may import itself and those above it in this list.
-LAYERS = [
-    ["errors", "native"],
-    [
-        "settings",
-        "jsontext",
-        "digits",
-        "config_data",
-        "config_run",
-        "config",
-        "config_qa",
-        "environment",
-        "files",
-        "locks",
-        "sampling",
-    ],
-    ["pictures", "learning_curves", "table1"],
-    ["data", "models"],
-    ["optim", "captured", "checkpoint", "runlog", "curves"],
-    [
-        *("recipes", "recipes_qa", "evaluate", "passport", "evaluations", "bootstrap", "report"),
-        *("arpa", "attention", "figures", "progress", "roles", "standings"),
-    ],
-    ["streams"],
-    ["scoring", "generate"],
-    ["training", "cutoffs"],
-    ["restarts"],
-    ["train", "qa"],
-    ["trained"],
-    ["wearing"],
-    ["doctor", "doctor_runs"],
-    ["bench"],
-    ["cli", "__main__"],
-]
-LEVEL = {room: level for level, rooms in enumerate(LAYERS) for room in rooms}
-SEPARATE = {("data", "models"), ("models", "data")}
+
+def test_these_are_the_rooms():
+    assert graph().keys() == FLOOR.keys()
+    assert sum((PACKAGE / name).is_dir() for name in FLOOR) <= 12
+    assert len(list(PACKAGE.glob("*.py"))) <= 6  # with __init__ and __main__
 
 
-def room(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
-
-
-def imported_rooms(path: Path) -> set[str]:
-    rooms = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "memlm":
-            parts = node.module.split(".")[1:]
-            rooms |= {parts[0]} if parts else {alias.name for alias in node.names}
-    return rooms
-
-
-@pytest.mark.parametrize("path", [f for f in FILES if f != PACKAGE / "__init__.py"], ids=lambda p: p.name)
-def test_imports_point_one_way(path: Path):
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if room(path) not in ("__init__", "__main__")],
+    ids=lambda path: str(path.relative_to(PACKAGE)),
+)
+def test_imports_point_one_way(path):
     own = room(path)
-    for other in imported_rooms(path):
-        assert LEVEL[other] <= LEVEL[own], f"{path} imports memlm.{other}"
-        assert (own, other) not in SEPARATE, f"{path} imports memlm.{other}"
+    for name in imports(path):
+        other = name.split(".")[1]
+        assert other == own or FLOOR[other] < FLOOR[own], f"{path} imports {name}"
+
+
+def test_the_house_is_low():
+    assert max(floors(graph()).values()) <= 9
+    assert upwards(graph()) == 0
+
+
+def heavy_after(code: str, modules: str) -> set[str]:
+    """Which of these modules, and what is in them, are loaded after some code has run in a process of its own."""
+    found = f"[m for m in sys.modules for n in {modules.split()} if m == n or m.startswith(n + '.')]"
+    code = f"import sys\n{code}\nprint(*{found})"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stderr
+    return set(result.stdout.splitlines()[-1].split())
+
+
+HEAVY = "torch numpy rich requests tensorboard matplotlib"
 
 
 def test_help_costs_no_torch():
     code = (
-        "import sys, memlm, memlm.cli\n"
+        "import memlm, memlm.cli\n"
         "from click.testing import CliRunner\n"
         "for verb in ([], *([verb] for verb in memlm.cli.COMMANDS)):\n"
         "    result = CliRunner().invoke(memlm.cli.main, [*verb, '--help'])\n"
         "    assert result.exit_code == 0, result.output\n"
-        "heavy = {'torch', 'numpy', 'rich', 'requests', 'tensorboard', 'matplotlib'} & sys.modules.keys()\n"
-        "sys.exit(f'imported {heavy}' if heavy else 0)\n"
     )
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-    assert result.returncode == 0, result.stderr
+    assert not heavy_after(code, HEAVY)
+
+
+def test_settings_cost_no_torch():
+    code = "".join(f"import memlm.config.{path.stem}\n" for path in (PACKAGE / "config").glob("*.py"))
+    assert not heavy_after(code, HEAVY)
 
 
 def test_public_names_resolve():

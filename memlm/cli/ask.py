@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memlm import jsontext
-from memlm.cli import tables
 from memlm.cli.options import device_option
-from memlm.cli.plots import plot_options
+from memlm.cli.show import tables
+from memlm.cli.show.plots import plot_options
 from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
-    from memlm.qa.ask import Answer
+    from memlm.evaluation.answers import Answer
 
 LIKELIEST = 5  # answers that --json gives
 
@@ -48,9 +48,9 @@ def command(
     \b
     memlm ask runs/babi-task-2-1k-memn2n-qa-3x20 --story story.txt "Where is the apple?"
     """
-    from memlm import pictures
-    from memlm.qa import picture
-    from memlm.qa.trained import load_answerer
+    from memlm.evaluation.plots import pictures
+    from memlm.evaluation.plots import story as picture
+    from memlm.inference.load import load_answerer
 
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)
@@ -65,7 +65,7 @@ def command(
 
 
 def _read(story: Path | None) -> list[bytes]:
-    from memlm.data.corpus import opened
+    from memlm.data.corpus.reading import opened
 
     if story is not None:
         with opened(story) as file:
@@ -77,7 +77,7 @@ def _read(story: Path | None) -> list[bytes]:
 
 def _print(answer: "Answer") -> None:
     """The paper's Figure 2: sentences down, support and hops across; then the question and its answer."""
-    from memlm.qa.picture import NOTHING, WRITTEN_FROM
+    from memlm.evaluation.plots.story import NOTHING, WRITTEN_FROM
 
     told = answer.supporting is not None
     support = ["yes" if supports else "" for supports in answer.supporting] if answer.supporting is not None else []

@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memlm import jsontext
-from memlm.cli import heat
 from memlm.cli.options import checkpoint_option, device_option
-from memlm.cli.plots import plot_options
-from memlm.config_data import UNITS
+from memlm.cli.show import heat
+from memlm.cli.show.plots import plot_options
+from memlm.config.data import UNITS
 from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from memlm.attention import Attention
-    from memlm.trained import TrainedModel
+    from memlm.evaluation.attention import Attention
+    from memlm.inference.text import TrainedModel
 
 LIKELIEST = 5  # next words that are named below the map
 WORDS_BEFORE = 8  # the predicted one, that are named above it
@@ -57,7 +57,8 @@ def command(
     memlm attend RUN --text "the company said it" --word said     each time that "said" is predicted
     memlm attend RUN --average --plot figure3.svg                 by place in the memory
     """
-    from memlm import pictures, trained
+    from memlm.evaluation.plots import pictures
+    from memlm.inference import load
 
     given = {name for name in ("text", "word", "every") if of_text[name] not in (None, False)}
     if average and given:
@@ -68,7 +69,7 @@ def command(
         raise MemlmError("--split goes with --average")
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)
-    model = trained.load(run, checkpoint=checkpoint, device=device)
+    model = load.load(run, checkpoint=checkpoint, device=device)
     config = model.config
     facts = {"run": str(run), "model": config.model.label, "dataset": config.dataset, "checkpoint": checkpoint}
     if average:
@@ -88,7 +89,8 @@ def _text(
     as_json: bool,
     plot: Path | None,
 ) -> None:
-    from memlm import attention, pictures
+    from memlm.evaluation import attention
+    from memlm.evaluation.plots import pictures
 
     if text is None:
         text = _standard_input()
@@ -114,7 +116,7 @@ def _text(
 
 def _standard_input() -> str:
     """The text on standard input; the line break at its end is the file's, not the text's."""
-    from memlm.scoring import read_lines
+    from memlm.inference.scoring import read_lines
 
     if sys.stdin.isatty():
         raise MemlmError("there is no text: give --text, or one on standard input")
@@ -137,7 +139,7 @@ def _print_maps(model: "TrainedModel", attended: "Attention", text: str, top: in
 def _picture(attended: "Attention", top: int, name: str) -> "Figure":
     import numpy as np
 
-    from memlm import pictures
+    from memlm.evaluation.plots import attention as pictures_attention
 
     predicted = [attended.label(place) for place in attended.targets]
     if len(predicted) == 1:
@@ -147,14 +149,16 @@ def _picture(attended: "Attention", top: int, name: str) -> "Figure":
         what = f"the next {attended.unit}" if attended.targets == [len(attended.words)] else repr(predicted[0])
         title = f"{name}: what each hop looks at to predict {what}"
         weights = np.stack([piece.weights for piece in pieces], axis=1)
-        return pictures.words_attended([p.label for p in pieces], weights, [p.words == 1 for p in pieces], title)
+        return pictures_attention.words_attended(
+            [p.label for p in pieces], weights, [p.words == 1 for p in pieces], title
+        )
     first, last = attended.past(0)[0], attended.targets[-1]
     weights = np.full((len(attended.weights), len(predicted), last - first), np.nan)
     for t, place in enumerate(attended.targets):
         begin, past = attended.past(t)
         weights[:, t, begin - first : place - first] = past
     words = [attended.label(place) for place in range(first, last)]
-    return pictures.text_attended(words, predicted, weights, f"{name}: what each hop looks at")
+    return pictures_attention.text_attended(words, predicted, weights, f"{name}: what each hop looks at")
 
 
 def _as_json(attended: "Attention") -> dict[str, Any]:
@@ -171,7 +175,8 @@ def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_jso
     from rich.console import Console
     from rich.progress import Progress
 
-    from memlm import pictures
+    from memlm.evaluation.plots import attention as pictures_attention
+    from memlm.evaluation.plots import pictures
 
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -182,7 +187,7 @@ def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_jso
     unit = UNITS[model.vocabulary.tokenizer]
     title = f"{_name(model)}: average attention over {result.targets:,} {unit}s of {split}"
     if plot is not None:
-        pictures.save(pictures.average_attention(result.weights, title), plot)
+        pictures.save(pictures_attention.average_attention(result.weights, title), plot)
     if as_json:
         found = {"split": split, "targets": result.targets, "weights": result.weights.tolist()}
         click.echo(jsontext.dumps(facts | found))

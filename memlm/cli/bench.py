@@ -6,10 +6,10 @@ from typing import Any
 import click
 
 from memlm import jsontext
-from memlm.cli import tables
-from memlm.cli.plots import plot_options
+from memlm.cli.show import tables
+from memlm.cli.show.plots import plot_options
+from memlm.config.settings import DEVICES
 from memlm.errors import MemlmError
-from memlm.settings import DEVICES
 
 TASKS = ("lm", "babi")
 
@@ -34,9 +34,10 @@ def command(task: str, rounds: int, device: str, as_json: bool, plot: Path | Non
     from rich.console import Console
     from rich.progress import Progress
 
-    from memlm import bench, pictures
-    from memlm.bench import babi
-    from memlm.bench import plot as picture
+    from memlm.diagnostics import bench
+    from memlm.diagnostics.bench import babi
+    from memlm.diagnostics.bench import plot as picture
+    from memlm.evaluation.plots import pictures
 
     if plot is not None:
         if task == "babi":
@@ -56,7 +57,7 @@ def command(task: str, rounds: int, device: str, as_json: bool, plot: Path | Non
 
 def _print(result: dict[str, Any], ratios: dict[str, tuple[str, str]]) -> None:
     """The ratios beside their aims, the times they rest on, and how a step's time grows."""
-    from memlm.bench.plot import TITLES
+    from memlm.diagnostics.bench.plot import TITLES
 
     environment = result["environment"]
     click.echo(f"{environment['cpu']}, {environment['threads']} threads, torch {environment['torch']}")

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from memlm import jsontext
-from memlm.cli import answers, tables
-from memlm.cli.plots import plot_options
-from memlm.config import PROTOCOLS
-from memlm.config_data import UNITS
-from memlm.digits import shown
+from memlm.cli.show import errors, tables
+from memlm.cli.show.plots import plot_options
+from memlm.config.data import UNITS
+from memlm.config.settings import PROTOCOLS
+from memlm.format import shown
 
 if TYPE_CHECKING:
-    from memlm.bootstrap import Difference
+    from memlm.experiments.bootstrap import Difference
 
 
 @click.command("compare")
@@ -30,25 +30,26 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
     are a word: they compare whatever the tokens are. Refused if the text or the protocol differs. Runs of question
     answering stand beside one another by their errors in each task.
     """
-    from memlm import pictures, report
-    from memlm.runlog import RunFolder
+    from memlm.evaluation.plots import pictures
+    from memlm.experiments import compare
+    from memlm.runs.folder import RunFolder
 
     if any(RunFolder.open(run).answers_questions for run in runs):
-        answers.compare(runs, plot, protocol, as_json=as_json)
+        errors.compare(runs, plot, protocol, as_json=as_json)
         return
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)
-    rows = report.compare(runs, protocol=protocol)
-    differences = report.differences(runs, protocol=protocol)
+    rows = compare.compare_texts(runs, protocol=protocol)
+    differences = compare.differences(runs, protocol=protocol)
     if plot is not None:
-        pictures.save(report.learning_curves(runs, rows), plot)
+        pictures.save(compare.learning_curves(runs, rows), plot)
     if as_json:
         click.echo(
             jsontext.dumps([_with_differences(*pair) for pair in zip(rows, differences, strict=True)], indent=1)
         )
         return
     _print_table(rows)
-    lines = report.warnings(rows) + [
+    lines = compare.warnings(rows) + [
         difference if isinstance(difference, str) else in_words(difference, row["run"], rows[0]["run"], split)
         for row, by_split in zip(rows, differences, strict=True)
         for split, difference in by_split.items()
@@ -59,7 +60,7 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
 
 def in_words(difference: "Difference", one: str, other: str, split: str) -> str:
     """A line that says which run is better on a split, and by how much, or that it can't be told."""
-    from memlm.bootstrap import LEVEL
+    from memlm.experiments.bootstrap import LEVEL
 
     interval = f"{100 * LEVEL:g} % interval"
     if not difference.told:
@@ -101,7 +102,7 @@ def _with_differences(row: dict[str, Any], by_split: dict[str, Any]) -> dict[str
 
 def _print_table(rows: list[dict[str, Any]]) -> None:
     """A row a run; where tokens are parts of words, with what they are and the counts of the test split."""
-    from memlm.report import duration
+    from memlm.format import duration
 
     columns = ["run", "model", "parameters", "valid ppl", "test ppl", "epochs", "time"]
     cells: list[list[object]] = [

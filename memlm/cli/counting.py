@@ -6,17 +6,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from memlm import checkpoint
-from memlm.cli.display import Display
 from memlm.cli.session import conclude, created_run, say_text
-from memlm.config import Config
+from memlm.cli.show.training import Display
+from memlm.config.run import Config
 from memlm.data import dataset
-from memlm.evaluate import token_nats, total
-from memlm.figures import sample_of
-from memlm.models import KneserNey, build
-from memlm.models.smoothing import Smoothed
-from memlm.roles import Requests
-from memlm.runlog import RunFolder
+from memlm.evaluation.perplexity import token_nats, total
+from memlm.models.build import build
+from memlm.models.ngram.kneser_ney import KneserNey
+from memlm.models.ngram.smoothing import Smoothed
+from memlm.runs import checkpoint
+from memlm.runs.folder import RunFolder
+from memlm.training.interfaces import Requests
+from memlm.training.metrics import sample_of
 
 HEADER = f"{'order':>5} {'n-grams':>12} {'D1':>6} {'D2':>6} {'D3+':>6}"
 

@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from memlm.cli import data_info, tables
 from memlm.cli.options import plain_options
-from memlm.config_data import DataConfig
-from memlm.data.catalog import CATALOG, HEADS
+from memlm.cli.show import data, tables
+from memlm.config.data import DataConfig
+from memlm.data.catalog.datasets import CATALOG, HEADS
 from memlm.errors import MemlmError
 
 _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
@@ -27,8 +27,8 @@ def command() -> None:
 @_JSON
 def list_(as_json: bool) -> None:
     """The datasets that memlm knows, and which of them are there."""
-    from memlm.data.fetch import present
-    from memlm.data.making import data_root
+    from memlm.data.fetch.get import present
+    from memlm.data.place import data_root
 
     root = data_root()
     entries = [
@@ -56,13 +56,13 @@ def list_(as_json: bool) -> None:
 @click.option("--head", is_flag=True, help="FILE is only a head of text8: make it the dataset text8-head.")
 def get(name: str, source: str | None, head: bool) -> None:
     """Put dataset NAME in its place, checked; does nothing if it is there."""
-    from memlm.data import fetch
+    from memlm.data.fetch import get
 
     if head:
         if name not in HEADS or source is None:
             raise MemlmError(f"--head is of {' and '.join(HEADS)} alone, with --from FILE")
         name = HEADS[name]
-    fetch.get(name, source=source, say=click.echo)
+    get.get(name, source=source, say=click.echo)
 
 
 @command.command("info")
@@ -76,7 +76,7 @@ def info(name: str, as_json: bool, **settings: Any) -> None:
     of the other splits. Words count one <eos> a line; oov is what the vocabulary, that of the training split, does not
     hold.
     """
-    data_info.show(name, DataConfig(**settings), as_json=as_json)
+    data.show(name, DataConfig(**settings), as_json=as_json)
 
 
 @command.command("verify")
@@ -84,10 +84,10 @@ def info(name: str, as_json: bool, **settings: Any) -> None:
 @_JSON
 def verify(name: str, as_json: bool) -> None:
     """Read every file of dataset NAME and compare hashes and counts; exit status 2 if one is wrong."""
-    from memlm.data import fetch
-    from memlm.data.making import data_root
+    from memlm.data.fetch import get
+    from memlm.data.place import data_root
 
-    results = fetch.verify(name)
+    results = get.verify(name)
     bad = [result for result in results if not result.ok]
     place = data_root() / name
     if as_json:

@@ -24,7 +24,7 @@ def command(runs: Path, as_json: bool) -> int:
 
     Exit status 0 if all is well; 1 if not, with what to do.
     """
-    from memlm import doctor
+    from memlm.diagnostics import doctor
 
     checks = []
     for check in doctor.examine(runs):

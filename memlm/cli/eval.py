@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 import click
 
 from memlm import jsontext
-from memlm.cli import answers
-from memlm.cli.figures import in_words
 from memlm.cli.options import checkpoint_option, device_option
-from memlm.config import PROTOCOLS
+from memlm.cli.show import errors
+from memlm.cli.show.perplexities import in_words
+from memlm.config.settings import PROTOCOLS
 from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
-    from memlm.passport import Passport
+    from memlm.evaluation.passport import Passport
 
 
 @click.command("eval")
@@ -66,20 +66,21 @@ def command(
     from rich.console import Console
     from rich.progress import Progress
 
-    from memlm import evaluations, trained, wearing
-    from memlm.runlog import RunFolder
+    from memlm.evaluation import records
+    from memlm.inference import adapt, load
+    from memlm.runs.folder import RunFolder
 
     if RunFolder.open(run).answers_questions:
         of_texts = {"cache": cache, "dynamic": dynamic, "mix": mix, "tune-again": tune_again}
         of_texts |= {"checkpoint": checkpoint != "best", "text": text}
-        answers.evaluate(run, split or "test", protocol, device, of_texts=of_texts, as_json=as_json)
+        errors.evaluate(run, split or "test", protocol, device, of_texts=of_texts, as_json=as_json)
         return
     if text is not None and split is not None:
         raise MemlmError(f"--text is a text of its own: leave out --split {split}")
-    model = trained.load(run, checkpoint=checkpoint, device=device)
+    model = load.load(run, checkpoint=checkpoint, device=device)
     if cache or dynamic or mix:
-        others = [trained.load(other, device=device) for other in mix]
-        model = wearing.wear(
+        others = [load.load(other, device=device) for other in mix]
+        model = adapt.wear(
             model, cache=cache, dynamic=dynamic, mix=others, again=tune_again, report=partial(click.echo, err=True)
         )
     elif tune_again:
@@ -96,7 +97,7 @@ def command(
             tick=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
         )
     click.echo(jsontext.dumps(evaluation.passport) if as_json else _line(evaluation.passport))
-    evaluations.record(model.run, evaluation)
+    records.record(model.run, evaluation)
 
 
 def _line(result: "Passport") -> str:

@@ -25,11 +25,11 @@ def command(run: Path, arpa: Path, overwrite: bool) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from memlm import arpa as format_
-    from memlm import trained
-    from memlm.models import KneserNey
+    from memlm.inference import load
+    from memlm.models.ngram import arpa as format_
+    from memlm.models.ngram.kneser_ney import KneserNey
 
-    source = trained.load(run)
+    source = load.load(run)
     model = source.model
     if not isinstance(model, KneserNey):
         raise MemlmError(f"{run} is of {source.config.model.name}: an ARPA file holds n-grams, of kneser-ney alone")

@@ -8,10 +8,10 @@ import click
 
 from memlm import jsontext
 from memlm.cli.options import checkpoint_option, device_option, plain_options
-from memlm.sampling import Sampling
+from memlm.config.sampling import Sampling
 
 if TYPE_CHECKING:
-    from memlm.generate import Drawn
+    from memlm.inference.generate import Drawn
 
 
 @click.command("generate")
@@ -33,10 +33,10 @@ def command(
     run: Path, prompt: str, samples: int, seed: int | None, checkpoint: str, device: str, as_json: bool, **options: Any
 ) -> None:
     """Let a model write: each word is shown as it is drawn, and a line end where it ends a line."""
-    from memlm import trained
+    from memlm.inference import load
 
     sampling, prompt = Sampling(**options), _as_read(prompt)
-    model = trained.load(run, checkpoint=checkpoint, device=device)
+    model = load.load(run, checkpoint=checkpoint, device=device)
     first = secrets.randbelow(2**32) if seed is None else seed
     for number in range(first, first + samples):
         drawn = model.generate(prompt, sampling, seed=number)
@@ -61,7 +61,7 @@ def _as_read(prompt: str) -> str:
 
 def _as_json(drawn: list["Drawn"]) -> dict[str, Any]:
     """What was drawn as text, as words with `<eos>` for the end of each line, and its log-probability."""
-    from memlm.attention import split_words
+    from memlm.evaluation.attention import split_words
 
     text = "".join(token.text for token in drawn)
     return {

@@ -6,12 +6,18 @@ from typing import Any
 
 import click
 
-from memlm.config_qa import DATASETS_OF_QUESTIONS, QAConfig
-from memlm.config_run import RunConfig, read_toml
+from memlm.config.recipes import (
+    DEFAULT_JOINT,
+    DEFAULT_QA_RECIPE,
+    DEFAULT_RECIPE,
+    QA_RECIPES,
+    RECIPES,
+    qa_recipe,
+    recipe,
+)
+from memlm.config.run import DATASETS_OF_QUESTIONS, QAConfig, RunConfig, read_toml
+from memlm.config.settings import DEVICES, Settings, field_types
 from memlm.errors import MemlmError
-from memlm.recipes import DEFAULT_RECIPE, RECIPES, recipe
-from memlm.recipes_qa import DEFAULT_JOINT, DEFAULT_QA_RECIPE, QA_RECIPES, qa_recipe
-from memlm.settings import DEVICES, Settings, field_types
 
 Command = Callable[..., Any]
 AnyConfig = RunConfig[Any, Any]

@@ -9,16 +9,17 @@ from typing import Any
 import click
 import numpy as np
 
-from memlm import report
-from memlm.cli.bars import BarDisplay
-from memlm.cli.session import free_folder
-from memlm.config_qa import QAConfig
-from memlm.data.tasks import task_names
+from memlm import format
+from memlm.cli.show.bars import BarDisplay
+from memlm.config.run import QAConfig
+from memlm.data.questions import tasks
+from memlm.data.questions.tasks import task_names
 from memlm.errors import MemlmError
-from memlm.qa import collection, tasks
-from memlm.qa.train import Training
-from memlm.roles import Requests
-from memlm.runlog import RunFolder
+from memlm.experiments import collection
+from memlm.runs import summary as collection_summary
+from memlm.runs.folder import RunFolder, free_folder
+from memlm.training.interfaces import Requests
+from memlm.training.questions import Training
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -37,9 +38,9 @@ class QASession:
             if not collection.go_on(self.run, numbers, display, requests):
                 display.say(f"stopped; nothing is lost. To go on:\n    memlm train --resume {self.run.path}")
                 return
-        summary = collection.read_summary(self.run.path)
+        summary = collection_summary.read_summary(self.run.path)
         shown = f"mean error {summary['mean_error']:.1f}%, {summary['failed_tasks']} of {len(summary['tasks'])} failed"
-        click.echo(f"{self.run.path}: {shown}, {report.duration(summary['seconds'])}")
+        click.echo(f"{self.run.path}: {shown}, {format.duration(summary['seconds'])}")
 
 
 @contextmanager
@@ -101,7 +102,7 @@ class Display(BarDisplay):
             linear = f", {sum(metrics['linear'])} in the linear start" if any(metrics["linear"]) else ""
             self.say(
                 f"epoch {metrics['epoch']:3}  train {train:4.1f}%  valid {valid:4.1f}%  (means of restarts{linear}; "
-                f"{report.duration(metrics['seconds'])})"
+                f"{format.duration(metrics['seconds'])})"
             )
 
     def end(self, summary: dict[str, Any]) -> None:
@@ -110,5 +111,5 @@ class Display(BarDisplay):
         self.say(
             f"{self._what:30} test error {summary['mean_error']:5.1f}%  (train {best['train_error']:.1f}%, "
             f"seed {best['seed']} of {len(summary['restarts'])}; {summary['epochs']} epochs, "
-            f"{report.duration(summary['seconds'])})"
+            f"{format.duration(summary['seconds'])})"
         )

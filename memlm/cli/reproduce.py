@@ -37,31 +37,31 @@ def table1(
     Each column is a run in --run-dir, and what is done is not done again: Ctrl-C stops after the step, the same
     command goes on. Of memnn and memnn-wsh memlm has no models: they are quoted from the paper.
     """
-    from memlm.cli import answers, qa_session
-    from memlm.cli.train import SignalRequests
-    from memlm.data.tasks import task_names
-    from memlm.qa import table
-    from memlm.table1 import TABLE1
+    from memlm.cli import qa_session, signals
+    from memlm.cli.show import errors
+    from memlm.config.paper import TABLE1
+    from memlm.data.questions.tasks import task_names
+    from memlm.experiments import reproduce
 
     names = list(TABLE1) if columns == "all" else [name.strip() for name in columns.split(",")]
     asked: dict[str, Any] = {"size": size, "restarts": restarts, "seed": seed}
-    configs = {name: table.column_config(name, device=device, **asked) for name in names}
+    configs = {name: reproduce.column_config(name, device=device, **asked) for name in names}
     folder = run_dir or Path("runs") / f"table1-{size}"
     measured: dict[str, dict[str, Any] | None] = dict.fromkeys(configs)
-    with SignalRequests() as requests:
+    with signals.SignalRequests() as requests:
         requests.heed_stops()
         for name, config in configs.items():
             if config is None:
                 continue
             with qa_session.Display(config, to_stderr=as_json) as display:
                 display.say(f"column {name}: run {folder / name}")
-                summary = table.reproduce(folder / name, config, display, requests)
+                summary = reproduce.reproduce(folder / name, config, display, requests)
             if summary is None:
                 click.echo("stopped; nothing is lost: the same command goes on", err=True)
                 raise SystemExit(requests.exit_status)
             measured[name] = summary
-    found = table.compare(measured, size)
+    found = reproduce.beside_the_paper(measured, size)
     if as_json:
         click.echo(jsontext.dumps(asked | {"columns": found}, indent=1))
     else:
-        answers.show_beside_the_paper(found, task_names("babi"))
+        errors.show_beside_the_paper(found, task_names("babi"))

@@ -10,11 +10,11 @@ import click
 
 from memlm import jsontext
 from memlm.cli.options import checkpoint_option, device_option
-from memlm.config_data import UNITS
-from memlm.digits import shown
+from memlm.config.data import UNITS
+from memlm.format import shown
 
 if TYPE_CHECKING:
-    from memlm.scoring import ScoredSentence, Sums
+    from memlm.inference.scoring import ScoredSentence, Sums
 
 
 @click.command("score")
@@ -32,9 +32,9 @@ def command(run: Path, file: Path, independent: bool, checkpoint: str, device: s
     the model's tokens are parts of words, a word's log-probability is the sum of theirs, and has no rank; --json has
     the parts with their own.
     """
-    from memlm import scoring, trained
+    from memlm.inference import load, scoring
 
-    model = trained.load(run, checkpoint=checkpoint, device=device)
+    model = load.load(run, checkpoint=checkpoint, device=device)
     sums = scoring.Sums()
     number = 0
     unit = UNITS[model.vocabulary.tokenizer]
@@ -50,8 +50,8 @@ def command(run: Path, file: Path, independent: bool, checkpoint: str, device: s
 
 def _read(file: Path) -> Iterator[str]:
     """The lines of the text: what fails where they go is no fault of the file, and does not come by here."""
-    from memlm.data.corpus import opened
-    from memlm.scoring import read_lines
+    from memlm.data.corpus.reading import opened
+    from memlm.inference.scoring import read_lines
 
     if str(file) == "-":
         yield from read_lines(sys.stdin.buffer, "standard input")

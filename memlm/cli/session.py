@@ -8,22 +8,28 @@ from typing import Any
 
 import torch
 
-from memlm import checkpoint, cutoffs, evaluations, train
-from memlm.cli.display import Display, say_restarts
-from memlm.cli.figures import SCORED, about_text, results
-from memlm.config import Config, MemN2NConfig
-from memlm.config_data import UNITS
-from memlm.curves import write_result
+from memlm.cli.show.perplexities import SCORED, about_text, results
+from memlm.cli.show.training import Display, say_restarts
+from memlm.config.data import UNITS
+from memlm.config.models import MemN2NConfig
+from memlm.config.run import Config
 from memlm.data import dataset
+from memlm.data.corpus.reading import id_counts
 from memlm.errors import MemlmError
-from memlm.models import build, build_stacked
-from memlm.models.products import is_emulated
-from memlm.restarts import Restarts
-from memlm.roles import Requests
-from memlm.runlog import RunFolder
-from memlm.standings import Standings
-from memlm.trained import load_run
-from memlm.training import Training
+from memlm.evaluation import records
+from memlm.inference.load import load_run
+from memlm.models import device as train_device
+from memlm.models.build import build, build_stacked
+from memlm.models.device import is_emulated
+from memlm.models.layers import cutoffs
+from memlm.runs import checkpoint
+from memlm.runs.folder import RunFolder, free_folder
+from memlm.runs.tensorboard import write_result
+from memlm.training import loop
+from memlm.training.interfaces import Requests
+from memlm.training.restarts import Restarts
+from memlm.training.standings import Standings
+from memlm.training.text import Training
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -40,7 +46,7 @@ class Session:
         with Display() as display:
             self._introduce(display)
             train_tokens, valid_tokens = (self.data.splits[split].tokens for split in ("train", "valid"))
-            why = train.fit(self.training, train_tokens, valid_tokens, self.run, display, requests)
+            why = loop.fit(self.training, train_tokens, valid_tokens, self.run, display, requests)
             progress = self.training.progress
             done = why != "stopped" and conclude(
                 self.run,
@@ -104,16 +110,16 @@ def conclude(
 
     def check_stop(done: int, total: int) -> None:
         if requests.stop():
-            raise train.Stopped
+            raise loop.Stopped
 
     figures: dict[str, float] = {}
     passports = {}
     for split in SCORED:
         try:
             evaluation = trained.score(data, split, tick=check_stop)
-        except train.Stopped:
+        except loop.Stopped:
             return False
-        evaluations.record(run, evaluation)
+        records.record(run, evaluation)
         passports[split] = made = evaluation.passport
         found = {
             "perplexity": made["perplexity"],
@@ -150,11 +156,11 @@ def conclude(
 @contextmanager
 def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[Session]:
     """A session of a new run, which no other process trains meanwhile."""
-    device = train.choose_device(config.train.device)
+    device = train_device.choose_device(config.train.device)
     config = dataset.settled(config)
     data = dataset.load(config.dataset, config.data)
-    train.check_fits(config, data.splits["train"].tokens)
-    config = cutoffs.settled(config, data.splits["train"].tokens, len(data.vocabulary), device)
+    loop.check_fits(config, data.splits["train"].tokens)
+    config = cutoffs.settled(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
     training = _training(config, data, device)
     with created_run(config, data, run_dir, overwrite=overwrite, **_chosen(training)) as run:
         yield Session(run=run, config=config, data=data, training=training)
@@ -184,7 +190,7 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
                 f"to count anew, give --run-dir {path} --overwrite"
             )
         config = dataclasses.replace(config, train=config.train.replace(changes))
-        device = train.choose_device(config.train.device)
+        device = train_device.choose_device(config.train.device)
         data = dataset.load(config.dataset, config.data, vocabulary=run.vocabulary())
         run.check_text(config.dataset, data.sha256)
         training = _training(config, data, device)
@@ -214,17 +220,3 @@ def _chosen(training: Training | Restarts) -> dict[str, str]:
 
 def _name(precision: torch.dtype) -> str:
     return str(precision).removeprefix("torch.")
-
-
-def free_folder(name: str) -> Path:
-    """runs/name, or runs/name-2, -3, ... if that is taken; made, so that no other process takes it."""
-    path, number = Path("runs") / name, 1
-    while True:
-        try:
-            path.mkdir(parents=True)
-            return path
-        except FileExistsError:
-            number += 1
-            path = Path("runs") / f"{name}-{number}"
-        except OSError as error:
-            raise MemlmError(f"cannot make the run folder {path}: {error.strerror}") from None

@@ -1,17 +1,14 @@
 """`memlm train`."""
 
-import signal
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import click
 
+from memlm.cli import signals
 from memlm.cli.options import DEFAULTS, recipe_names, resolve, settings_options
-from memlm.config import TrainConfig
-from memlm.config_qa import QATrainConfig
+from memlm.config.training import QATrainConfig, TrainConfig
 from memlm.errors import MemlmError
 
 SAFE_ON_RESUME, QA_SAFE_ON_RESUME = (
@@ -58,8 +55,8 @@ def command(
     once.
     """
     from memlm.cli import counting, qa_session, session
-    from memlm.config_qa import QAConfig
-    from memlm.runlog import RunFolder
+    from memlm.config.run import QAConfig
+    from memlm.runs.folder import RunFolder
 
     if resume is not None:
         of_questions = RunFolder.open(resume).answers_questions
@@ -85,54 +82,8 @@ def command(
         elif config.is_counted:
             begin = counting.start
         opened = begin(config, run_dir, overwrite=overwrite)
-    with SignalRequests() as requests, opened as current:
+    with signals.SignalRequests() as requests, opened as current:
         requests.heed_stops()
         current.train(requests)
     if requests.exit_status:
         raise SystemExit(requests.exit_status)
-
-
-class SignalRequests:
-    """SIGINT and SIGTERM ask for a stop, a second one interrupts at once; SIGUSR1 asks for a checkpoint.
-
-    At the end of its `with` block signals do again what they did before.
-    """
-
-    def __init__(self) -> None:
-        self.exit_status = 0
-        self._save = False
-        self._earlier: dict[int, Any] = {}
-        self._handle(signal.SIGUSR1, self._receive_save)
-
-    def heed_stops(self) -> None:
-        """From now on there is something to save before a stop."""
-        for number in (signal.SIGINT, signal.SIGTERM):
-            self._handle(number, self._receive_stop)
-
-    def __enter__(self) -> "SignalRequests":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        for number, handler in self._earlier.items():
-            signal.signal(number, handler)
-
-    def _handle(self, number: int, handler: Callable[[int, FrameType | None], None]) -> None:
-        self._earlier[number] = signal.signal(number, handler)
-
-    def stop(self) -> bool:
-        """Whether to save and stop."""
-        return bool(self.exit_status)
-
-    def save(self) -> bool:
-        """Whether to save and go on; asking takes the request back."""
-        asked, self._save = self._save, False
-        return asked
-
-    def _receive_save(self, number: int, frame: FrameType | None) -> None:
-        self._save = True
-
-    def _receive_stop(self, number: int, frame: FrameType | None) -> None:
-        if self.exit_status:
-            raise SystemExit(self.exit_status)
-        self.exit_status = 128 + number
-        click.echo("stopping after this step; once more to stop at once", err=True)

@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from memlm.config import Config
-from memlm.config_data import DataConfig
-from memlm.data import fetch, vocabularies
-from memlm.data.catalog import CATALOG, lookup
-from memlm.data.corpus import EncodedText, TextFile
-from memlm.data.encoded import load_encoded
-from memlm.data.entries import SPLITS
-from memlm.data.splitting import is_one_line, split_file
-from memlm.data.vocab import Vocabulary
+from memlm.config.data import DataConfig
+from memlm.config.run import Config
+from memlm.data import make_vocabulary
+from memlm.data.catalog.datasets import CATALOG, lookup
+from memlm.data.catalog.entries import SPLITS
+from memlm.data.corpus.encoded import load_encoded
+from memlm.data.corpus.reading import EncodedText, TextFile
+from memlm.data.corpus.splitting import is_one_line, split_file
+from memlm.data.fetch import get
+from memlm.data.vocabulary.words import Vocabulary
 from memlm.errors import MemlmError
 
 TEXT = "text"  # the split of a text that stands alone
@@ -54,9 +55,9 @@ def load(
     for split in splits:
         if split not in files:
             raise MemlmError(f"{name} has no split {split!r}: it has {', '.join(files)}")
-    floors = fetch.floor(name, splits) if name in CATALOG and data.keeps_all else {}
+    floors = get.floor(name, splits) if name in CATALOG and data.keeps_all else {}
     if vocabulary is None:
-        vocabulary = vocabularies.make(files["train"], data)
+        vocabulary = make_vocabulary.make(files["train"], data)
     return TextDataset(
         name=name,
         vocabulary=vocabulary,
@@ -102,7 +103,7 @@ def split_files(name: str, shares: str | None = None) -> dict[str, TextFile]:
         if len(path.parts) == 1:
             lookup(name)  # which says what names there are
         raise MemlmError(f"no file or folder {name}: a dataset is a name of `memlm data list`, a folder or a file")
-    return fetch.split_files(name) if name in CATALOG else _of_folder(path)
+    return get.split_files(name) if name in CATALOG else _of_folder(path)
 
 
 def split_rule(name: str, data: DataConfig) -> str:
@@ -132,7 +133,7 @@ def full_name(name: str) -> str:
 
 def is_there(name: str) -> bool:
     """Whether a dataset can be read without fetching it."""
-    return fetch.present(name) if name in CATALOG else Path(name).exists()
+    return get.present(name) if name in CATALOG else Path(name).exists()
 
 
 def _is(name: str, what: Callable[[Path], bool]) -> bool:

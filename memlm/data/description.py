@@ -1,18 +1,74 @@
-"""What there is in the splits of a text, and how far the counts of its words alone predict it."""
+"""Counts of a dataset's splits, their unigram perplexity, and the lines they share with training."""
 
+import hashlib
 import math
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from memlm.config_data import DataConfig
+from memlm.config.data import DataConfig
 from memlm.data import dataset
-from memlm.data.corpus import id_counts
-from memlm.data.counts import word_counts
-from memlm.data.shared_lines import SharedLines, shared_lines
-from memlm.data.vocab import EOS
+from memlm.data.corpus.counts import word_counts
+from memlm.data.corpus.reading import BLOCK, TextFile, id_counts, opened, size_of
+from memlm.data.vocabulary.words import EOS
+
+WORDS = 5  # of the shortest line that counts: shorter ones are the same by chance
+LONGEST = 1 << 20  # bytes of the longest
+
+Hashes = npt.NDArray[np.uint64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SharedLines:
+    """Of the distinct lines of a text that are long enough, how many the training text has too."""
+
+    compared: int
+    shared: int
+
+    @property
+    def share(self) -> float:
+        """0 where there is no line to compare."""
+        return self.shared / self.compared if self.compared else 0.0
+
+
+def shared_lines(train: TextFile, others: Sequence[TextFile]) -> list[SharedLines]:
+    """For each of the other texts, the lines it has in common with the training text."""
+    known = [np.unique(np.concatenate([np.empty(0, np.uint64), *_hashes(text)])) for text in others]
+    found = [np.zeros(len(lines), bool) for lines in known]
+    for block in _hashes(train):
+        for lines, is_found in zip(known, found, strict=True):
+            if len(lines):
+                places = np.minimum(np.searchsorted(lines, block), len(lines) - 1)
+                is_found[places[lines[places] == block]] = True
+    return [SharedLines(compared=len(lines), shared=int(hits.sum())) for lines, hits in zip(known, found, strict=True)]
+
+
+def _hashes(text: TextFile) -> Iterator[Hashes]:
+    """The lines that count, a block of them after the other."""
+    for lines in _lines(text):
+        parts = (line.split() for line in lines if len(line) <= LONGEST)
+        digests = [hashlib.blake2b(b" ".join(words), digest_size=8).digest() for words in parts if len(words) >= WORDS]
+        yield np.frombuffer(b"".join(digests), np.uint64)
+
+
+def _lines(text: TextFile) -> Iterator[list[bytes]]:
+    """The lines in blocks; of one that is too long to count, some piece that is too long as well."""
+    left, rest = size_of(text), b""
+    with opened(text.path) as file:
+        file.seek(text.start)
+        while left > 0 and (data := file.read(min(BLOCK, left))):
+            left -= len(data)
+            *lines, last = data.split(b"\n")
+            if lines:
+                yield [rest + lines[0], *lines[1:]]
+                rest = last
+            elif len(rest) <= LONGEST:
+                rest += last
+    yield [rest]
+
 
 UNIGRAM = "by the counts of training, each token's one more than it is, so that none is impossible"
 MUCH = 0.01  # of the lines shared with training: more of them is worth a warning
@@ -34,7 +90,7 @@ class SplitFacts:
     oov: int
     oov_share: float
     unigram_perplexity: float  # a token's: UNIGRAM
-    compared_lines: int | None  # distinct ones, and long enough: memlm.data.shared_lines
+    compared_lines: int | None  # distinct ones, and long enough: memlm.data.description
     shared_lines: int | None  # with training
     floor_perplexity: float | None  # of a text whose entropy is known
 

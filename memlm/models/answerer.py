@@ -15,9 +15,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
-from memlm.config_qa import AnswererConfig
+from memlm.config.models import AnswererConfig
 from memlm.models.base import StoredModel
-from memlm.models.memory import Hops, Stories
+from memlm.models.layers.memory import Hops, Stories
 
 
 class Asked(NamedTuple):

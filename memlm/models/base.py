@@ -7,7 +7,7 @@ from itertools import chain
 import torch
 from torch import Tensor, nn
 
-from memlm.models.head import Head
+from memlm.models.layers.head import Head
 
 State = tuple[Tensor, ...] | None
 

@@ -10,12 +10,12 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from memlm.config import MemN2NConfig
+from memlm.config.models import MemN2NConfig
+from memlm.kernels.hops import WindowHops
 from memlm.models.base import LanguageModel, State
-from memlm.models.head import TrainableHead
-from memlm.models.output import output_layer
-from memlm.models.windows import hop
-from memlm.native.hops import WindowHops
+from memlm.models.layers.head import TrainableHead
+from memlm.models.layers.output import output_layer
+from memlm.models.layers.windows import hop
 
 
 class MemN2N(LanguageModel):

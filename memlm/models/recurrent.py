@@ -6,11 +6,11 @@ B rows, L targets in a row, D units, V words.
 import torch
 from torch import Tensor, nn
 
-from memlm.config import LSTMConfig
+from memlm.config.models import LSTMConfig
 from memlm.models.base import LanguageModel, State
-from memlm.models.embedding import embed
-from memlm.models.head import TrainableHead
-from memlm.models.output import output_layer
+from memlm.models.layers.embedding import embed
+from memlm.models.layers.head import TrainableHead
+from memlm.models.layers.output import output_layer
 
 
 class LSTM(LanguageModel):

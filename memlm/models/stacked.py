@@ -6,10 +6,10 @@ R restarts, B rows of each, L targets in a row, M words that a row's windows cov
 import torch
 from torch import Tensor, nn
 
-from memlm.config import MemN2NConfig
-from memlm.models import softmax
+from memlm.config.models import MemN2NConfig
 from memlm.models.base import State
-from memlm.models.head import SoftmaxHead, output_weight
+from memlm.models.layers import softmax
+from memlm.models.layers.head import SoftmaxHead, output_weight
 from memlm.models.memn2n import MemN2N
 
 

@@ -1,0 +1,1 @@
+"""Settings: all that defines a run. Imports no torch."""

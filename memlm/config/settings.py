@@ -1,0 +1,96 @@
+"""Settings as frozen dataclasses that validate themselves.
+
+Every field carries its own help text and limits, from which the command line and the errors are made.
+"""
+
+import dataclasses
+import math
+import types
+from collections.abc import Mapping
+from typing import Any, Self, get_args, get_type_hints
+
+from memlm.errors import MemlmError, unknown_name
+
+DEVICES = ("auto", "cpu", "cuda")
+LARGEST = 10**38  # in size, so that a setting fits in float32
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    safe: bool = False,
+) -> Any:
+    """A dataclass field with its help text and what it accepts: >= low, <= high, > above, < below, one of choices.
+
+    One that is `safe` may be changed when a run is resumed.
+    """
+    limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices, "safe": safe}
+    return dataclasses.field(default=default, metadata={"help": help, **limits})
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of the settings: checks each field against its type and limits, refuses unknown keys."""
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            self._check(field)
+
+    def _check(self, field: dataclasses.Field[Any]) -> None:
+        value, limits = getattr(self, field.name), field.metadata
+        if "help" not in limits:
+            return
+        accepted = field_types(type(self), field.name)
+        if isinstance(value, int) and not isinstance(value, bool) and float in accepted:
+            value = float(value) if abs(value) < LARGEST else math.inf
+            object.__setattr__(self, field.name, value)
+        if type(value) not in accepted:
+            wanted = " or ".join("empty" if kind is type(None) else kind.__name__ for kind in accepted)
+            raise MemlmError(f"{field.name} is {value!r}; it must be {wanted}")
+        if value is None:
+            return
+        if isinstance(value, float) and not abs(value) < LARGEST:
+            raise MemlmError(f"{field.name} is {value}; it must be finite, and below {float(LARGEST):g}")
+        if limits["choices"] and value not in limits["choices"]:
+            raise unknown_name(field.name, value, limits["choices"])
+        if limits["low"] is not None and value < limits["low"]:
+            raise MemlmError(f"{field.name} is {value}; it must be at least {limits['low']}")
+        if limits["high"] is not None and value > limits["high"]:
+            raise MemlmError(f"{field.name} is {value}; it must be at most {limits['high']}")
+        if limits["above"] is not None and value <= limits["above"]:
+            raise MemlmError(f"{field.name} is {value}; it must be above {limits['above']}")
+        if limits["below"] is not None and value >= limits["below"]:
+            raise MemlmError(f"{field.name} is {value}; it must be below {limits['below']}")
+
+    @classmethod
+    def names(cls) -> list[str]:
+        """The names of the settings."""
+        return [field.name for field in dataclasses.fields(cls) if field.metadata]
+
+    @classmethod
+    def safe_names(cls) -> list[str]:
+        """The names of the settings that may be changed when a run is resumed."""
+        fields = dataclasses.fields(cls)
+        return [field.name for field in fields if field.metadata.get("safe")]
+
+    def replace(self, values: Mapping[str, object], *, where: str = "settings") -> Self:
+        """A copy with these values; an unknown name is refused, and said to come from `where`."""
+        for name in values:
+            if name not in self.names():
+                raise unknown_name(f"setting in {where}", name, self.names())
+        return dataclasses.replace(self, **values)
+
+
+def field_types(owner: type, name: str) -> tuple[type, ...]:
+    """The types a field accepts: (int,) or (int, NoneType)."""
+    hint = get_type_hints(owner)[name]
+    return get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+
+
+PROTOCOLS = ("exact", "facebook")  # how a text is scored: memlm.evaluation.perplexity

@@ -1,0 +1,1 @@
+"""The datasets that memlm knows by name."""

@@ -1,0 +1,1 @@
+"""Fetch datasets, check them against their hashes, and install them."""

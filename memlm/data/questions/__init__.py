@@ -1,0 +1,1 @@
+"""Questions about stories: bAbI and datasets of its form."""

@@ -1,0 +1,1 @@
+"""Generated stories whose entropy is known, and questions about them."""

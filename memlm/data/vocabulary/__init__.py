@@ -1,0 +1,1 @@
+"""Vocabularies: words, characters, pieces."""

@@ -1,0 +1,1 @@
+"""Evaluation: perplexity, errors, attention, and what a figure rests on."""

@@ -1,0 +1,134 @@
+"""A trained answerer: questions of your own, and the errors of its tasks."""
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from memlm.config import paper
+from memlm.config.recipes import column_of
+from memlm.config.run import QAConfig
+from memlm.data.questions.babi import about
+from memlm.data.questions.encode import data_sha256, encode
+from memlm.data.questions.tasks import load_questions, task_names
+from memlm.data.vocabulary.words import WordList
+from memlm.errors import MemlmError
+from memlm.evaluation.answers import Answer, answer_all, share_looked_at
+from memlm.evaluation.inputs import Feed
+from memlm.evaluation.records import EVALUATIONS
+from memlm.inference.ask import ask
+from memlm.models.answerer import Answerer
+from memlm.runs import summary
+from memlm.runs.folder import RunFolder
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedAnswerer:
+    """The best restart of a run, ready to answer."""
+
+    run: RunFolder
+    config: QAConfig
+    words: WordList
+    model: Answerer
+
+
+SPLITS = ("test", "train")
+PROTOCOL = "exact"  # every question once; there is no other
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedTasks:
+    """The models of a run, by task; those of a joint run are the same one. `load_answerer` makes it from a folder."""
+
+    run: RunFolder
+    config: QAConfig
+    models: Mapping[int, TrainedAnswerer]
+
+    def ask(self, story: str | Sequence[str], question: str, *, task: int | None = None) -> Answer:
+        """The answer to a question about a story, a text or a list of sentences.
+
+        `task` says whose model answers, in a run of several. Raises MemlmError, naming the line, for a word that the
+        model does not know.
+        """
+        lines = story.splitlines() if isinstance(story, str) else story
+        return self.ask_lines((line.encode() for line in lines), question, source="the story", task=task)
+
+    def ask_lines(self, lines: Iterable[bytes], question: str, *, source: str, task: int | None = None) -> Answer:
+        """`ask`, of the lines of a file, which errors call `source`."""
+        model = self._model(task)
+        return ask(model.model, model.words, about(lines, question, source))
+
+    def evaluate(self, split: str = "test", *, protocol: str = PROTOCOL) -> dict[str, Any]:
+        """Errors of the run's tasks in percent, every question of the split once, with all that they rest on.
+
+        Keys of their own: tasks, names and support by task; mean_error, failed_tasks; absent, the tasks of the dataset
+        that a run of all lacks; paper, where the settings are those of a column of Table 1. Support is the share of
+        questions for which a hop looks most at a sentence that supports the answer, more than at nothing.
+        """
+        if split not in SPLITS:
+            raise MemlmError(f"{self.config.dataset} has no split {split!r}: it has {', '.join(SPLITS)}")
+        if protocol != PROTOCOL:
+            raise MemlmError(f"protocol {protocol} is about texts; questions are scored with {PROTOCOL}")
+        began = time.perf_counter()
+        figures = {task: _score(model, task, split) for task, model in self.models.items()}
+        train, names = self.config.train, task_names(self.config.dataset)
+        return {
+            "run": str(self.run.path),
+            "model": self.config.model.name,
+            "label": self.config.model.label,
+            "dataset": self.config.dataset,
+            "size": train.size,
+            "joint": train.joint,
+            "split": split,
+            "protocol": PROTOCOL,
+            "checkpoint": "best",
+            "parameters": next(iter(self.models.values())).model.parameter_count,
+            "questions": sum(figure.questions for figure in figures.values()),
+            **summary.over_tasks({str(task): figure.error for task, figure in figures.items()}),
+            "support": {str(task): figure.support for task, figure in figures.items()},
+            "names": {str(task): names[task - 1] for task in figures},
+            "absent": [task for task in range(1, len(names) + 1) if train.task == "all" and task not in figures],
+            "paper": self._paper(),
+            "data_sha256": {str(task): figure.sha256 for task, figure in figures.items()},
+            "seconds": time.perf_counter() - began,
+        }
+
+    def record(self, result: dict[str, Any]) -> None:
+        """Keep what `evaluate` returned with the run; the newest one of a split stays."""
+        self.run.write_json(EVALUATIONS, self.run.read_json(EVALUATIONS) | {result["split"]: result})
+
+    def _model(self, task: int | None) -> TrainedAnswerer:
+        known = ", ".join(map(str, self.models))
+        if task is None and len({id(model) for model in self.models.values()}) > 1:
+            raise MemlmError(f"{self.run.path} has a model for each task: say whose is to answer, --task {known}")
+        if task is not None and task not in self.models:
+            raise MemlmError(f"{self.run.path} has no task {task}: it has {known}")
+        return next(iter(self.models.values())) if task is None else self.models[task]
+
+    def _paper(self) -> dict[str, Any] | None:
+        """The paper's figures for this run's tasks; None where it has no such column, or other tasks."""
+        column = column_of(self.config)
+        if column is None or self.config.dataset != "babi":
+            return None
+        return {"column": column} | paper.figures(column, self.models, self.config.train.size)
+
+
+class _Figures(NamedTuple):
+    """Of one task: its questions, percent of wrong answers, share of `support`, and the hash of what was asked."""
+
+    questions: int
+    error: float
+    support: float | None
+    sha256: str
+
+
+def _score(trained: TrainedAnswerer, task: int, split: str) -> _Figures:
+    config, model = trained.config, trained.model
+    asked = load_questions(config.dataset, task, config.train.size)[split]
+    questions = encode(asked, trained.words, memory_size=model.memory_size)
+    feed = Feed(questions, model, device=next(model.parameters()).device)
+    wrong = answer_all(model, feed, np.arange(len(questions))).wrong[0]
+    error = 100 * int(wrong.sum()) / len(wrong)
+    return _Figures(len(wrong), error, share_looked_at(model, feed, questions), data_sha256(asked))

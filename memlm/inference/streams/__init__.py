@@ -1,0 +1,1 @@
+"""Read a text token by token: a model, cache, dynamic evaluation, mixture."""

@@ -1,0 +1,113 @@
+"""Reading a text from its start: what a model expects next, given all that it has read.
+
+L tokens read at once, C words of context, D units, V words.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from memlm.data.batches import EMPTY
+from memlm.data.corpus.reading import Tokens
+from memlm.evaluation.perplexity import CHUNK_LENGTH, TARGETS_AT_ONCE, TokenNats
+from memlm.models.base import LanguageModel, State
+
+
+class Stream(ABC):
+    """A predictor on its way through a text: a model, a model in a wrapper, or a mixture of such.
+
+    Tokens are int64 tensors on the stream's device, one or more. How many are read at once makes no difference to
+    what is predicted (but for rounding).
+    """
+
+    device: torch.device
+
+    @abstractmethod
+    def read(self, tokens: Tensor) -> Tensor:
+        """Log-probabilities (L, V) at the places of the tokens (L,), each given all before it; then takes them in."""
+
+    @abstractmethod
+    def nats(self, tokens: Tensor) -> Tensor:
+        """-log p of the tokens (L,), each given all before it; then takes them in. Less work than `read`."""
+
+    @abstractmethod
+    def ahead(self) -> Tensor:
+        """Log-probabilities (V,) of the token after all that was read; takes nothing in."""
+
+
+class ModelStream(Stream):
+    """A model as it was trained."""
+
+    def __init__(self, model: LanguageModel) -> None:
+        self.model = model.eval()
+        self.device = model.device
+        self.context = torch.full((model.context_size,), EMPTY, device=self.device)
+        self.state: State = None
+
+    def parts(self, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+        """Hidden states (L', D) with the tokens (L',) that they predict, part by part, as these are taken in.
+
+        A part must be used before the next one is asked for: by then the model may have changed.
+        """
+        if len(tokens):
+            yield self._advance(tokens), tokens
+
+    @torch.no_grad()
+    def read(self, tokens: Tensor) -> Tensor:
+        """Log-probabilities (L, V)."""
+        pieces = [self.model.head.log_probabilities(hidden) for hidden, _ in self.parts(tokens)]
+        return torch.cat(pieces)
+
+    @torch.no_grad()
+    def nats(self, tokens: Tensor) -> Tensor:
+        """-log p (L,)."""
+        return torch.cat([self.model.head.nats(hidden, part) for hidden, part in self.parts(tokens)])
+
+    @torch.no_grad()
+    def ahead(self) -> Tensor:
+        """Log-probabilities (V,)."""
+        return self.model.head.log_probabilities(self.hidden_ahead())[0]
+
+    @torch.no_grad()
+    def hidden_ahead(self) -> Tensor:
+        """The hidden state (1, D) that predicts the next token."""
+        hidden: Tensor = self.model(self.context[None], self.state)[0][0]
+        return hidden
+
+    @torch.no_grad()
+    def _advance(self, tokens: Tensor) -> Tensor:
+        text = torch.cat([self.context, tokens])
+        hidden, self.state = hidden_states(self.model, text, self.state)
+        self.context = text[len(tokens) :]
+        return hidden
+
+
+def hidden_states(model: LanguageModel, text: Tensor, state: State) -> tuple[Tensor, State]:
+    """Hidden states (L, D) of the last L of `text` (C+L,), and the state to carry on."""
+    C = model.context_size
+    if model.carries_state:
+        hidden, state = model(text[None, :-1], state)
+        return hidden[0], state
+    whole = (len(text) - C) // CHUNK_LENGTH * CHUNK_LENGTH  # tokens in chunks that share their words
+    pieces = []
+    if whole:
+        chunks = text[: C + whole - 1].unfold(0, C + CHUNK_LENGTH - 1, CHUNK_LENGTH)
+        pieces.append(model(chunks)[0].flatten(0, 1))
+    if whole < len(text) - C:
+        pieces.append(model(text[None, whole:-1])[0][0])
+    return torch.cat(pieces), None
+
+
+def blocks(tokens: Tokens, device: torch.device, *, size: int = TARGETS_AT_ONCE) -> Iterator[Tensor]:
+    """A text's tokens as a stream reads them, `size` at a time."""
+    for at in range(0, len(tokens), size):
+        yield torch.from_numpy(tokens[at : at + size].astype(np.int64)).to(device)
+
+
+def stream_nats(stream: Stream, tokens: Tokens, *, size: int = TARGETS_AT_ONCE) -> Iterator[TokenNats]:
+    """-log p of the text's tokens in pieces of `size`, as they are read."""
+    for block in blocks(tokens, stream.device, size=size):
+        yield stream.nats(block).double().cpu().numpy()

@@ -1,1 +1,0 @@
-"""Question answering: tasks to tensors, restarts trained side by side, errors by task."""

@@ -1,0 +1,318 @@
+"""Training: learns, is reproducible, and goes on after a stop exactly where it was."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from memlm.config.models import KneserNeyConfig, LSTMConfig, MemN2NConfig
+from memlm.config.recipes import RECIPES, recipe
+from memlm.config.run import Config
+from memlm.config.training import TrainConfig
+from memlm.data import dataset
+from memlm.data.batches import gather, plan_epoch
+from memlm.data.dataset import TextDataset
+from memlm.errors import MemlmError
+from memlm.models.build import build
+from memlm.runs import checkpoint
+from memlm.runs.folder import RunFolder
+from memlm.training.loop import Due, fit
+from memlm.training.progress import Totals
+from memlm.training.text import Training
+from tests.conftest import REPOSITORY
+
+MEMORY = Config(
+    model=MemN2NConfig(hops=2, memory_size=8, units=12),
+    train=TrainConfig(batch_size=32, chunk_length=8, epochs=3, lr=0.05, device="cpu", precision="float32"),
+)
+RECURRENT = Config(
+    model=LSTMConfig(layers=2, units=16, dropout=0.1, init_range=0.4),
+    train=TrainConfig(
+        sampling="streams", batch_size=32, chunk_length=8, epochs=3, lr=0.1, device="cpu", precision="float32"
+    ),
+)
+ADAPTIVE = dataclasses.replace(MEMORY, model=MEMORY.model.replace({"softmax": "adaptive", "cutoffs": "3,8"}))
+TIED_ADAPTIVE = dataclasses.replace(ADAPTIVE, model=ADAPTIVE.model.replace({"tying": "adjacent"}))
+KINDS = ["memn2n", "lstm", "adaptive", "tied-adaptive"]
+
+
+class Silent:
+    """An observer that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.epochs: list[dict[str, Any]] = []
+
+    def step(self, progress: Any, recent: Totals, steps_in_epoch: int) -> None:
+        assert recent.targets > 0
+
+    def epoch(self, metrics: dict[str, Any], *, best: bool) -> None:
+        self.epochs.append(metrics)
+
+    def saved(self, step: int) -> None:
+        pass
+
+
+class Ask:
+    """Requests: to stop and to save when these say so."""
+
+    def __init__(self, stop: Callable[[], bool] = lambda: False, save: Callable[[], bool] = lambda: False) -> None:
+        self.stop, self.save = stop, save
+
+
+def start(config: Config, data: TextDataset, path: Path) -> tuple[Training, RunFolder]:
+    run = RunFolder.create(path, config, data.vocabulary)
+    return reopen(config, data), run
+
+
+def reopen(config: Config, data: TextDataset) -> Training:
+    vocabulary = data.vocabulary
+    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
+    return Training(model, config.train, torch.device("cpu"))
+
+
+def run_fit(training: Training, run: RunFolder, data: TextDataset, stop: Callable[[], bool] = lambda: False) -> str:
+    return fit(training, data.splits["train"].tokens, data.splits["valid"].tokens, run, Silent(), Ask(stop))
+
+
+def after_calls(count: int) -> Callable[[], bool]:
+    calls = iter(range(count))
+    return lambda: next(calls, None) is None
+
+
+def without_times(run: RunFolder) -> list[dict[str, Any]]:
+    return [
+        {key: value for key, value in line.items() if key not in ("seconds", "tokens_per_second")}
+        for line in run.metrics()
+    ]
+
+
+def go_on_and_end_like(
+    straight: Training, run: RunFolder, broken: RunFolder, config: Config, data: TextDataset
+) -> None:
+    """Resume the broken run; its figures and weights must be those of the run that was never stopped, to the bit."""
+    resumed = reopen(config, data)
+    resumed.load(broken)
+    assert run_fit(resumed, broken, data) == "epochs"
+    assert without_times(broken) == without_times(run)
+    for ours, theirs in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.fixture
+def data(corpus: Path) -> TextDataset:
+    return dataset.load(str(corpus))
+
+
+@pytest.mark.parametrize("config", [MEMORY, RECURRENT, ADAPTIVE, TIED_ADAPTIVE], ids=KINDS)
+@pytest.mark.parametrize("stop_after", [0, 1, 19, 25])
+def test_a_stopped_run_goes_on_exactly_where_it_was(
+    config: Config, stop_after: int, data: TextDataset, tmp_path: Path
+):
+    straight, run = start(config, data, tmp_path / "straight")
+    assert run_fit(straight, run, data) == "epochs"
+
+    stopped, broken = start(config, data, tmp_path / "broken")
+    assert run_fit(stopped, broken, data, after_calls(stop_after)) == "stopped"
+    torch.manual_seed(99)  # another process has other random numbers
+    go_on_and_end_like(straight, run, broken, config, data)
+
+
+def test_a_run_that_is_stopped_while_it_validates_goes_on_from_there(data: TextDataset, tmp_path: Path):
+    straight, run = start(RECURRENT, data, tmp_path / "straight")
+    assert run_fit(straight, run, data) == "epochs"
+    stopped, broken = start(RECURRENT, data, tmp_path / "broken")
+    assert (
+        run_fit(stopped, broken, data, lambda: stopped.progress.step > 30 and not stopped.model.training) == "stopped"
+    )
+    assert len(broken.metrics()) == 1
+    assert checkpoint.read(broken.last).step == run.metrics()[1]["step"]
+    go_on_and_end_like(straight, run, broken, RECURRENT, data)
+
+
+@pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
+@pytest.mark.parametrize("limit", [3, 25])
+def test_a_limit_of_steps_can_be_raised_within_an_epoch(config: Config, limit: int, data: TextDataset, tmp_path: Path):
+    straight, run = start(config, data, tmp_path / "straight")
+    assert run_fit(straight, run, data) == "epochs"
+
+    limited = dataclasses.replace(config, train=config.train.replace({"max_steps": limit}))
+    first, broken = start(limited, data, tmp_path / "broken")
+    assert run_fit(first, broken, data) == "max_steps"
+    assert first.progress.step == limit
+    lines = broken.metrics()
+    assert lines[-1]["step"] == limit  # what there is was validated
+    again = reopen(limited, data)
+    again.load(broken)
+    assert run_fit(again, broken, data) == "max_steps"  # as after a crash at the very end
+    assert without_times(broken)[-1] == {
+        k: v for k, v in lines[-1].items() if k not in ("seconds", "tokens_per_second")
+    }
+    go_on_and_end_like(straight, run, broken, config, data)
+
+
+def test_the_best_state_is_that_of_an_epoch_once_a_limit_of_steps_is_raised(data: TextDataset, tmp_path: Path):
+    limited = dataclasses.replace(MEMORY, train=MEMORY.train.replace({"max_steps": 25}))
+    training, run = start(limited, data, tmp_path / "run")
+    assert run_fit(training, run, data) == "max_steps"
+    assert checkpoint.read(run.best).step == 25  # the limit was validated, and was best
+    resumed = reopen(MEMORY, data)
+    resumed.load(run)
+    assert run_fit(resumed, run, data, after_calls(1)) == "stopped"
+    assert checkpoint.read(run.best).step == run.metrics()[0]["step"]
+    assert len(run.metrics()) == 1
+
+
+def test_a_best_state_that_was_not_written_is_made_from_the_last(data: TextDataset, tmp_path: Path):
+    config = dataclasses.replace(MEMORY, train=MEMORY.train.replace({"epochs": 1}))
+    training, run = start(config, data, tmp_path / "run")
+    run_fit(training, run, data)
+    whole = checkpoint.read_this(run.best)
+    shutil.rmtree(run.best)
+    resumed = reopen(config, data)
+    resumed.load(run)
+    assert run_fit(resumed, run, data) == "epochs"
+    assert checkpoint.read_this(run.best).meta == whole.meta
+
+
+def test_checkpoints_are_made_when_it_is_time(data: TextDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    due = Due(MEMORY.train.replace({"checkpoint_every": "100"}), step=7)
+    assert [due(step) for step in (106, 107)] == [False, True]
+    due.saved(107)
+    assert [due(step) for step in (206, 207)] == [False, True]
+
+    now = 1000.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
+    due = Due(MEMORY.train.replace({"checkpoint_every": "1.5min"}), step=7)
+    now += 89
+    assert not due(10**9)
+    now += 1
+    assert due(8)
+    due = Due(MEMORY.train.replace({"checkpoint_every": "0"}), step=7)
+    now += 10**9
+    assert not due(10**9)
+
+
+def test_a_checkpoint_that_is_asked_for_is_made_at_once(data: TextDataset, tmp_path: Path):
+    training, run = start(MEMORY, data, tmp_path / "run")
+    saved: list[int] = []
+    steps: list[int] = []
+
+    class Noting(Silent):
+        def saved(self, step: int) -> None:
+            saved.append(step)
+            steps.append(checkpoint.read_this(run.last).step)
+
+    requests = Ask(save=lambda: training.progress.step == 5)
+    fit(training, data.splits["train"].tokens, data.splits["valid"].tokens, run, Noting(), requests)
+    assert saved == steps == [5]
+
+
+@pytest.mark.parametrize("config", [MEMORY, RECURRENT], ids=["memn2n", "lstm"])
+def test_models_learn(config: Config, data: TextDataset, tmp_path: Path):
+    config = dataclasses.replace(config, train=config.train.replace({"epochs": 40}))
+    training, run = start(config, data, tmp_path / "run")
+    run_fit(training, run, data)
+    perplexities = [line["valid_perplexity"] for line in run.metrics()]
+    assert perplexities[0] > 4
+    assert min(perplexities) < 2  # the text tells its next word
+    assert all(line["train_perplexity"] > 0 for line in run.metrics())
+
+
+def test_metrics_have_their_keys_and_the_best_epoch_is_kept(data: TextDataset, tmp_path: Path):
+    training, run = start(MEMORY, data, tmp_path / "run")
+    run_fit(training, run, data)
+    lines = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3]
+    keys = {"epoch", "train_perplexity", "valid_perplexity", "lr", "grad_norm", "clipped_fraction"}
+    assert keys | {"tokens_per_second", "seconds"} <= lines[0].keys()
+    best = json.loads((run.best / "checkpoint.json").read_text())
+    assert best["valid_perplexity"] == min(line["valid_perplexity"] for line in lines)
+
+
+def test_an_epoch_trains_on_each_target_once(data: TextDataset):
+    tokens = data.splits["train"].tokens
+    for config in (MEMORY.train, RECURRENT.train):
+        plan = plan_epoch(config, len(tokens), epoch=0)
+        positions = np.concatenate([(span.starts[:, None] + np.arange(span.length)).ravel() for span in plan])
+        assert sorted(positions.tolist()) == list(range(len(tokens)))
+    windows = plan_epoch(MEMORY.train.replace({"sampling": "windows"}), len(tokens), epoch=0)
+    assert len(windows) == -(-len(tokens) // 32)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "steps"),
+    [
+        ({"max_steps": 5}, "max_steps", 5),
+        ({"min_lr": 0.06}, "min_lr", 20),
+        ({"epochs": 2}, "epochs", 40),
+    ],
+)
+def test_training_ends_for_the_right_reason(
+    changes: dict[str, Any], reason: str, steps: int, data: TextDataset, tmp_path: Path
+):
+    config = dataclasses.replace(MEMORY, train=MEMORY.train.replace(changes))
+    training, run = start(config, data, tmp_path / "run")
+    assert run_fit(training, run, data) == reason
+    assert training.progress.step == pytest.approx(steps, abs=3)
+    assert run.metrics()
+
+
+def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(data: TextDataset, tmp_path: Path):
+    config = dataclasses.replace(MEMORY, train=MEMORY.train.replace({"lr": 1e30}))
+    training, run = start(config, data, tmp_path / "run")
+    with pytest.raises(
+        MemlmError, match=r"not finite at step 2, at learning rate 1e\+30; .*last, of step 0, is the last good"
+    ):
+        run_fit(training, run, data)
+
+
+@pytest.mark.parametrize("name", [name for name in RECIPES if not recipe(name).is_counted])
+def test_every_recipe_takes_a_step(name: str, data: TextDataset):
+    config = recipe(name)
+    assert not isinstance(config.model, KneserNeyConfig)
+    if config.model.units > 300:  # the large ones as small ones: the settings are what is tested
+        config = dataclasses.replace(config, model=config.model.replace({"units": 20}))
+    training = reopen(config, data)
+    before = [p.detach().clone() for p in training.model.parameters()]
+    tokens = data.splits["train"].tokens
+    training.step(gather(tokens, plan_epoch(config.train, len(tokens), 0)[0], training.model.context_size))
+    training.settle()
+    assert training.progress.totals.nats > 0
+    assert any(not torch.equal(old, new) for old, new in zip(before, training.model.parameters(), strict=True))
+
+
+def test_pictures_of_attention_change_nothing(data: TextDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    drawn, run = start(MEMORY, data, tmp_path / "drawn")
+    run_fit(drawn, run, data)
+    generator = torch.get_rng_state()
+    monkeypatch.setattr("memlm.evaluation.attention.picture", lambda *_: None)
+    plain, other = start(MEMORY, data, tmp_path / "plain")
+    run_fit(plain, other, data)
+    assert torch.equal(generator, torch.get_rng_state())
+    assert without_times(run) == without_times(other)
+    for ours, theirs in zip(drawn.model.parameters(), plain.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+GOLDEN = REPOSITORY / "tests" / "golden" / "losses.json"
+
+
+@pytest.mark.parametrize("name", ["memn2n", "lstm"])
+def test_losses_of_the_first_epochs_are_those_on_record(name: str, data: TextDataset, tmp_path: Path):
+    """To record anew after a wanted change: write what this test prints to tests/golden/losses.json."""
+    config = dataclasses.replace(MEMORY if name == "memn2n" else RECURRENT)
+    if name == "lstm":
+        config = dataclasses.replace(
+            config, model=LSTMConfig(units=16, init_range=0.4)
+        )  # no dropout: one generator less
+    training, run = start(config, data, tmp_path / "run")
+    run_fit(training, run, data)
+    losses = [[line["train_perplexity"], line["valid_perplexity"]] for line in run.metrics()]
+    print(json.dumps({name: losses}))
+    np.testing.assert_allclose(losses, json.loads(GOLDEN.read_text())[name], rtol=1e-3)

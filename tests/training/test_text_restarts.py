@@ -1,0 +1,325 @@
+"""Restarts trained side by side: each ends as the run of its seed alone, and the run goes on after any stop."""
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from memlm import jsontext
+from memlm.config.models import LSTMConfig, MemN2NConfig
+from memlm.config.run import Config
+from memlm.config.training import TrainConfig
+from memlm.data import dataset
+from memlm.data.batches import EMPTY, NOTHING, Span, gather, gather_together
+from memlm.data.dataset import TextDataset
+from memlm.errors import MemlmError
+from memlm.inference import load
+from memlm.models.build import build, build_stacked
+from memlm.models.memn2n import MemN2N
+from memlm.models.stacked import StackedHead
+from memlm.runs import checkpoint
+from memlm.runs.folder import RunFolder
+from memlm.training.interfaces import DivergedError, Trainee
+from memlm.training.loop import fit
+from memlm.training.metrics import epoch_metrics, step_figures
+from memlm.training.progress import Totals
+from memlm.training.restarts import Restarts
+from memlm.training.standings import Standings
+from memlm.training.text import Training
+from tests.training.test_loop import Ask, Silent, after_calls, without_times
+
+SEEDS = (3, 4, 5)
+CONFIG = Config(
+    model=MemN2NConfig(hops=2, memory_size=8, units=12),
+    train=TrainConfig(
+        restarts=3,
+        seed=3,
+        batch_size=32,
+        chunk_length=8,
+        epochs=4,
+        lr=0.1,
+        clip=5.0,
+        device="cpu",
+        precision="float32",
+    ),
+)
+
+
+@pytest.fixture
+def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TextDataset:
+    """A text of chance, that can soon be learnt no better: so that rates are annealed. Pictures are left out."""
+    monkeypatch.setattr("memlm.evaluation.attention.picture", lambda *_: None)
+    rng = np.random.default_rng(1)
+    for split, lines in (("train", 120), ("valid", 30), ("test", 20)):
+        words = rng.integers(9, size=(lines, 4)) // 2
+        (tmp_path / f"{split}.txt").write_text("".join(" ".join(map(str, line)) + "\n" for line in words))
+    return dataset.load(str(tmp_path))
+
+
+def run_fit(training: Trainee, run: RunFolder, data: TextDataset, stop: Callable[[], bool] = lambda: False) -> str:
+    return fit(training, data.splits["train"].tokens, data.splits["valid"].tokens, run, Silent(), Ask(stop))
+
+
+@pytest.fixture
+def float64() -> Iterator[None]:
+    torch.set_default_dtype(torch.float64)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+def with_settings(config: Config = CONFIG, *, model: dict[str, Any] | None = None, **values: Any) -> Config:
+    return dataclasses.replace(config, model=config.model.replace(model or {}), train=config.train.replace(values))
+
+
+def reopen(config: Config, data: TextDataset) -> Restarts:
+    assert isinstance(config.model, MemN2NConfig)
+    words = data.vocabulary
+    model = build_stacked(config.model, vocabulary_size=len(words), eos=words.eos, seeds=config.train.seeds)
+    return Restarts(model, config.train, torch.device("cpu"))
+
+
+def start(config: Config, data: TextDataset, path: Path) -> tuple[Restarts, RunFolder]:
+    return reopen(config, data), RunFolder.create(path, config, data.vocabulary)
+
+
+def alone(config: Config, seed: int, data: TextDataset, path: Path) -> tuple[Training, RunFolder]:
+    """The run of a restart's seed, to its end."""
+    config = with_settings(config, restarts=1, seed=seed)
+    words = data.vocabulary
+    model = build(config.model, vocabulary_size=len(words), eos=words.eos, seed=seed)
+    training, run = (
+        Training(model, config.train, torch.device("cpu")),
+        RunFolder.create(path, config, data.vocabulary),
+    )
+    run_fit(training, run, data)
+    return training, run
+
+
+def parameters(training: Restarts, restart: int) -> list[Tensor]:
+    return [p.detach()[restart] for p in training.model.parameters()]
+
+
+def assert_as_alone(training: Restarts, restart: int, single: Training, run: RunFolder) -> None:
+    """Weights, annealing and metrics of a restart, up to rounding in float64."""
+    for ours, theirs in zip(parameters(training, restart), single.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-10, atol=1e-10)
+    own = training.progress.each[restart]
+    assert dataclasses.asdict(own.annealing) == pytest.approx(dataclasses.asdict(single.progress.annealing), rel=1e-10)
+    assert (own.step, own.epoch, own.best_epoch) == (
+        single.progress.step,
+        single.progress.epoch,
+        single.progress.best_epoch,
+    )
+    for line, wanted in zip(own.history, without_times(run), strict=True):
+        assert {key: line[key] for key in wanted} == pytest.approx(wanted, rel=1e-9)
+
+
+@pytest.mark.usefixtures("float64")
+@pytest.mark.parametrize(
+    ("model", "values"),
+    [
+        ({"tying": "layerwise"}, {}),
+        ({"tying": "adjacent"}, {"epochs": 8, "min_lr": 0.08}),
+        ({"temporal_encoding": False}, {"sampling": "windows"}),
+        ({"memory_size": 40}, {"max_steps": 50, "batch_size": 30, "chunk_length": 5}),
+    ],
+)
+def test_each_restart_is_the_run_of_its_seed(
+    model: dict[str, Any], values: dict[str, Any], data: TextDataset, tmp_path: Path
+):
+    config = with_settings(model=model, **values)
+    training, run = start(config, data, tmp_path / "together")
+    why = run_fit(training, run, data)
+    singles = [alone(config, seed, data, tmp_path / str(seed)) for seed in SEEDS]
+    for restart, single in enumerate(singles):
+        assert_as_alone(training, restart, *single)
+    if "min_lr" in values:
+        assert why == "min_lr"
+        assert len({single.progress.epoch for single, _ in singles}) > 1  # they ended at different times
+    elif not config.train.max_steps:
+        assert len({single.progress.annealing.lr for single, _ in singles}) > 1  # they annealed, each when it was due
+
+    costs = [single.progress.best_cost or np.inf for single, _ in singles]
+    best, best_run = singles[int(np.argmin(costs))]
+    ours, theirs = checkpoint.read_this(run.best), checkpoint.read_this(best_run.best)
+    assert ours.meta["seed"] == best.config.seed
+    assert ours.step == theirs.step
+    assert ours.meta["sample"] == pytest.approx(theirs.meta["sample"])
+    for name, tensor in ours.model.items():
+        torch.testing.assert_close(tensor, theirs.model[name], rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
+def test_initial_weights_are_those_of_the_seeds(tying: str, data: TextDataset):
+    training = reopen(with_settings(model={"tying": tying}), data)
+    for restart, seed in enumerate(SEEDS):
+        config = MemN2NConfig(hops=2, memory_size=8, units=12, tying=tying)
+        single = build(config, vocabulary_size=len(data.vocabulary), eos=0, seed=seed)
+        for ours, theirs in zip(parameters(training, restart), single.parameters(), strict=True):
+            assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize("stop_after", [0, 1, 19, 25])
+def test_a_stopped_run_goes_on_exactly_where_it_was(stop_after: int, data: TextDataset, tmp_path: Path):
+    straight, run = start(CONFIG, data, tmp_path / "straight")
+    assert run_fit(straight, run, data) == "epochs"
+    stopped, broken = start(CONFIG, data, tmp_path / "broken")
+    assert run_fit(stopped, broken, data, after_calls(stop_after)) == "stopped"
+    resumed = reopen(CONFIG, data)
+    resumed.load(broken)
+    assert run_fit(resumed, broken, data) == "epochs"
+    assert without_times(broken) == without_times(run)
+    for ours, theirs in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
+        assert torch.equal(ours, theirs)
+    assert checkpoint.read_this(broken.best).meta["files"] == checkpoint.read_this(run.best).meta["files"]
+
+
+def test_a_limit_of_steps_can_be_raised(data: TextDataset, tmp_path: Path):
+    straight, run = start(CONFIG, data, tmp_path / "straight")
+    run_fit(straight, run, data)
+    limited, broken = start(with_settings(max_steps=25), data, tmp_path / "broken")
+    assert run_fit(limited, broken, data) == "max_steps"
+    assert limited.progress.step == broken.metrics()[-1]["step"] == 25
+    resumed = reopen(CONFIG, data)
+    resumed.load(broken)
+    assert run_fit(resumed, broken, data) == "epochs"
+    assert without_times(broken) == without_times(run)
+
+
+def test_metrics_are_those_of_the_best_restart_with_the_perplexity_of_each(data: TextDataset, tmp_path: Path):
+    training, run = start(CONFIG, data, tmp_path / "run")
+    run_fit(training, run, data)
+    lines = run.metrics()
+    for line in lines:
+        by_seed = line["valid_perplexity_by_seed"]
+        assert list(by_seed) == ["3", "4", "5"]
+        assert line["valid_perplexity"] == min(by_seed.values()) == by_seed[str(line["seed"])]
+    assert min(line["valid_perplexity"] for line in lines) == checkpoint.read(run.best).meta["valid_perplexity"]
+    summary = training.progress.summary()
+    best = [min(line["valid_perplexity_by_seed"][str(seed)] for line in lines) for seed in SEEDS]
+    assert [restart["valid_perplexity"] for restart in summary["restarts"]] == best
+    assert summary["valid_perplexity_mean"] == pytest.approx(np.mean(best))
+    assert summary["valid_perplexity_std"] == pytest.approx(np.std(best, ddof=1))
+    assert summary["seed"] == SEEDS[int(np.argmin(best))]
+
+
+def poison(patch: pytest.MonkeyPatch, restarts: list[int], *, step: int) -> None:
+    """Make the gradients of some restarts infinite in a step, counted from now on."""
+    real, count = StackedHead.backward, 0
+
+    def backward(head: StackedHead, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        nonlocal count
+        count += 1
+        nats, grad = real(head, hidden, targets)
+        if count == step:
+            grad[restarts] = torch.inf
+        return nats, grad
+
+    patch.setattr(StackedHead, "backward", backward)
+
+
+@pytest.mark.usefixtures("float64")
+def test_a_restart_that_diverges_is_left_out_and_the_others_go_on(
+    data: TextDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    training, run = start(CONFIG, data, tmp_path / "run")
+    poison(monkeypatch, [1], step=27)
+    assert run_fit(training, run, data) == "epochs"
+    assert training.progress.diverged == [None, 27, None]
+    assert "the restart of seed 4 is left out: the loss or its gradient is not finite at step 27" in caplog.text
+    assert [line["valid_perplexity_by_seed"]["4"] is None for line in run.metrics()] == [False, True, True, True]
+    for restart in (0, 2):
+        assert_as_alone(training, restart, *alone(CONFIG, SEEDS[restart], data, tmp_path / str(restart)))
+    stopped_at = alone(with_settings(max_steps=26), 4, data, tmp_path / "4")[0]
+    for ours, theirs in zip(parameters(training, 1), stopped_at.model.parameters(), strict=True):
+        torch.testing.assert_close(ours, theirs.detach(), rtol=1e-10, atol=1e-10)
+
+    resumed = reopen(with_settings(epochs=5), data)
+    resumed.load(run)
+    assert run_fit(resumed, run, data) == "epochs"
+    assert resumed.progress.diverged == [None, 27, None]
+    assert [progress.epoch for progress in resumed.progress.each] == [5, 1, 5]
+
+
+def test_where_no_restart_is_left_training_stops_and_the_last_good_state_stays(
+    data: TextDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    training, run = start(CONFIG, data, tmp_path / "run")
+    poison(monkeypatch, [0, 1, 2], step=30)
+    with pytest.raises(DivergedError, match=r"no restart is left: .* at step 30, at .*last, of step \d+, is the last"):
+        run_fit(training, run, data)
+    assert all(tensor.isfinite().all() for tensor in checkpoint.read(run.last).model.values())
+
+
+def test_a_damaged_state_is_said(data: TextDataset, tmp_path: Path):
+    training, run = start(CONFIG, data, tmp_path / "run")
+    checkpoint.save(run.last, training.model, {"step": 0})
+    with pytest.raises(MemlmError, match="does not hold the state of restarts"):
+        training.load(run)
+
+
+def test_the_best_restart_is_a_model_like_any_other_and_the_last_state_is_none(data: TextDataset, tmp_path: Path):
+    training, run = start(dataclasses.replace(CONFIG, dataset=str(tmp_path)), data, tmp_path / "run")
+    run_fit(training, run, data)
+    model = load.load(run.path)
+    assert isinstance(model.model, MemN2N)
+    noted, now = model.reproduce() or (0.0, 1.0)
+    assert now == pytest.approx(noted)
+    with pytest.raises(MemlmError, match=r"last holds 3 restarts side by side: use best"):
+        load.load(run.path, checkpoint="last")
+
+
+def test_spans_of_any_size_are_read_in_one_shape(data: TextDataset):
+    tokens = data.splits["train"].tokens
+    spans = [Span(np.array([40, 7, 2]), 4), Span(np.array([len(tokens) - 2]), 2), NOTHING]
+    inputs, targets = gather_together(tokens, spans, 8, rows=3, length=4)
+    assert inputs.shape == (3, 3, 11)
+    for restart, span in enumerate(spans):
+        rows, length = len(span.starts), span.length
+        wanted = gather(tokens, span, 8) if length else None
+        if wanted is not None:
+            np.testing.assert_array_equal(inputs[restart, :rows, : 8 + length - 1], wanted.inputs)
+            np.testing.assert_array_equal(targets[restart, :rows, :length], wanted.targets)
+        assert (targets[restart] != EMPTY).sum() == rows * length
+    assert inputs.max() < len(data.vocabulary)
+
+
+@pytest.mark.parametrize(
+    ("model", "values", "message"),
+    [
+        (
+            LSTMConfig(),
+            {"sampling": "streams"},
+            "restarts is 3, but only memn2n with a full softmax is trained side by side: train lstm-1x100 as often",
+        ),
+        (
+            MemN2NConfig(),
+            {"on_divergence": "halve"},
+            "on_divergence is halve; with restarts it must be stop: one that ",
+        ),
+        (MemN2NConfig(), {"restarts": 0}, "restarts is 0; it must be at least 1"),
+    ],
+)
+def test_what_can_not_be_trained_side_by_side_is_said(
+    model: LSTMConfig | MemN2NConfig, values: dict[str, Any], message: str
+):
+    with pytest.raises(MemlmError, match=message):
+        Config(model=model, train=TrainConfig(**({"restarts": 3} | values)))
+
+
+def test_standings_with_an_infinite_perplexity_are_read_again():
+    """Which is none in JSON."""
+    standings = Standings.begin(TrainConfig(restarts=2))
+    for progress, perplexity, cost in zip(standings.each, (math.inf, 5.0), (800.0, 1.6), strict=True):
+        progress.step, progress.totals = 3, Totals(nats=9.0, targets=3, steps=3, seconds=1.0)
+        figures = step_figures(progress.totals, lr=0.1, parameter_norm=1.0)
+        progress.end_epoch(epoch_metrics(progress, figures, valid_perplexity=perplexity), cost, {})
+    again = Standings.from_dict(jsontext.loads(jsontext.dumps(standings.to_dict()).encode()))
+    assert again.history[0]["seed"] == standings.history[0]["seed"] == 2
+    assert again.summary()["valid_perplexity_mean"] == 5.0

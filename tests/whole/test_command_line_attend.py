@@ -1,0 +1,211 @@
+"""`memlm attend` as a user meets it."""
+
+import json
+from io import BytesIO, TextIOWrapper
+from pathlib import Path
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+import memlm as package
+from memlm.cli import main
+from memlm.cli.show import heat, tables
+from memlm.evaluation.attention import Attention
+from tests.whole.test_command_line import SMALL, Memlm, refused
+
+TEXT = "a0 b0 c0 d\na1 heard b1"
+
+
+@pytest.fixture
+def run(memlm: Memlm, corpus: Path) -> Path:
+    result = memlm("train", "--dataset", corpus, *SMALL, "--lr", 0.05, "--run-dir", "runs/a")
+    assert result.exit_code == 0, result.output
+    return Path("runs/a")
+
+
+@pytest.fixture
+def attended() -> Attention:
+    """Two hops over a memory of four words: of the last word of the text, and of the one after it."""
+    weights = np.array(
+        [[[0.5, 0.3, 0.2, 0.0], [0.003, 0.997, 0.0, 0.0]], [[0.1, 0.1, 0.2, 0.6], [0.0, 0.002, 0.002, 0.996]]]
+    ).swapaxes(0, 1)
+    words = ["the", "[b]", "unheard", "sat", "on"]
+    return Attention(words=words, unknown=[False, False, True, False, False], targets=[4, 5], weights=weights)
+
+
+def lines(output: str) -> list[str]:
+    return [line.rstrip() for line in output.splitlines() if line.strip()]
+
+
+def test_words_down_and_hops_across(attended: Attention, capsys: pytest.CaptureFixture[str]):
+    heat.show_words(attended, 1, top=4)
+    assert lines(capsys.readouterr().out) == [
+        " past word         hop 1     hop 2",
+        " ───────────────────────────────────",
+        " [b]               ░░ 0.10",
+        " unheard (<unk>)   ░░ 0.10",
+        " sat               ░░ 0.20",
+        " on                ██ 0.60   ██ 1.00",
+        " -> (next word)",
+    ]
+
+
+def test_words_that_no_hop_looks_at_stand_together(attended: Attention, capsys: pytest.CaptureFixture[str]):
+    heat.show_words(attended, 0, top=2)
+    assert lines(capsys.readouterr().out)[2:] == [
+        " the         ██ 0.50",
+        " [b]         ▒▒ 0.30   ██ 1.00",
+        " (2 words)      0.20",
+        " -> on",
+    ]
+
+
+def test_an_overview_names_the_word_of_each_hop(attended: Attention, capsys: pytest.CaptureFixture[str]):
+    heat.show_overview(attended)
+    assert lines(capsys.readouterr().out)[2:] == [
+        " on            the 0.50   [b] 1.00",
+        " (next word)   on 0.60    on 1.00",
+    ]
+
+
+def test_an_average_is_a_strip_a_hop(capsys: pytest.CaptureFixture[str]):
+    rows = np.array([[0.0] * 9 + [0.1, 0.2, 0.7], [0.08] * 11 + [0.12]])
+    heat.show_average(rows)
+    header, _, *strips, meaning = lines(capsys.readouterr().out)
+    assert header.split() == ["hop", "12", "back", "1", "largest", "half", "within"]
+    assert strips == [
+        "   1            ▁▂█     0.700   1 word",
+        "   2   ▅▅▅▅▅▅▅▅▅▅▅█     0.120   6 words",
+    ]
+    assert meaning.startswith("A block is a word, full at the hop's largest")
+
+
+def test_a_strip_is_as_wide_as_there_is_room():
+    weights = np.arange(1.0, 8.0)[None]
+    strips, together = heat._strips(weights, 7)
+    np.testing.assert_allclose(strips, weights / 7)
+    assert together == 1
+    strips, together = heat._strips(weights, 3)  # three to a block, from the newest on: 5 to 7, 2 to 4, and 1
+    np.testing.assert_allclose(strips, [[1 / 6, 3 / 6, 6 / 6]])
+    assert together == 3
+
+
+def test_colour_is_for_terminals_and_blocks_for_unicode(
+    attended: Attention, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+):
+    heat.show_words(attended, 1, top=4)
+    assert "\x1b" not in capsys.readouterr().out
+    monkeypatch.setattr(tables, "console", lambda: Console(force_terminal=True, color_system="standard", width=80))
+    heat.show_words(attended, 1, top=4)
+    assert "\x1b[35m██" in capsys.readouterr().out
+    with TextIOWrapper(BytesIO(), "ascii") as file:
+        monkeypatch.setattr(tables, "console", lambda: Console(file=file, width=80))
+        heat.show_words(attended, 1, top=4)
+        file.seek(0)
+        assert "|on              | ## 0.60 | ## 1.00|" in file.read()
+
+
+def test_the_next_word_by_default(run: Path, memlm: Memlm):
+    shown = memlm("attend", run, "--text", TEXT).stdout
+    assert "\x1b" not in shown
+    title, _, _, *rows, _, meaning, likeliest = lines(shown)
+    assert title == "a (corpus-memn2n-2x8): what each hop looks at to predict the word after: " + TEXT.replace(
+        "\n", " <eos> "
+    )
+    words = ["a0", "b0", "c0", "d", "<eos>", "a1", "heard (<unk>)", "b1"]
+    assert [row.split("  ")[0].strip() for row in rows] == words
+    assert meaning.startswith("Weights, 1 in all for each hop")
+    word, probability = package.load(run).next_word(TEXT).top(1)[0]
+    assert likeliest.startswith(f"Likeliest: {word} {probability:.3f}, ")
+
+
+def test_a_word_of_the_text_each_time_and_all_of_them(run: Path, memlm: Memlm):
+    shown = memlm("attend", run, "--text", "a0 b0 a0 b0", "--word", "b0", "--top", 1).stdout
+    assert shown.count("what each hop looks at to predict the word after: a0") == 2
+    assert shown.count("-> b0") == 2
+    assert "(2 words)" in shown
+    assert "Likeliest" not in shown
+    overview = lines(memlm("attend", run, "--text", "a0 b0", "--all").stdout)
+    assert [line.split("  ")[0].strip() for line in overview[3:]] == ["a0", "b0", "(next word)"]
+    assert "a0 1.00   a0 1.00" in overview[4]
+
+
+def test_json_holds_the_weights(run: Path, memlm: Memlm):
+    result = json.loads(memlm("attend", run, "--text", TEXT, "--all", "--json").stdout)
+    assert result.keys() == {"run", "model", "dataset", "checkpoint", "words", "unknown", "predictions"}
+    attended = package.load(run).attend(TEXT)
+    assert result["words"] == attended.words
+    assert result["unknown"] == [word == "heard" for word in attended.words]
+    assert [prediction["place"] for prediction in result["predictions"]] == attended.targets
+    assert [prediction["word"] for prediction in result["predictions"]] == [*attended.words, None]
+    for t, prediction in enumerate(result["predictions"]):
+        first, weights = attended.past(t)
+        assert prediction["first"] == first
+        np.testing.assert_allclose(np.reshape(prediction["weights"], weights.shape), weights, rtol=1e-5)
+    (following,) = json.loads(memlm("attend", run, "--text", TEXT, "--json").stdout)["predictions"]
+    np.testing.assert_allclose(following["weights"], attended.past(8)[1], rtol=1e-5)
+
+
+def test_the_text_may_come_from_standard_input(run: Path, memlm: Memlm):
+    expected = memlm("attend", run, "--text", TEXT).stdout
+    piped = CliRunner().invoke(main, ["attend", str(run)], input=TEXT + "\n")  # the file's line break, not the text's
+    assert piped.stdout == expected
+    bad = CliRunner().invoke(main, ["attend", str(run)], input=b"a0 \xff")
+    assert refused(bad) == "standard input is not UTF-8 text (line 1, byte 4)"
+    assert "standard input is empty" in refused(memlm("attend", run))
+
+
+def test_the_average_over_a_split(run: Path, memlm: Memlm):
+    shown = lines(memlm("attend", run, "--average").stdout)
+    assert shown[0] == "a (corpus-memn2n-2x8): average attention over 92 words of valid"
+    assert len(shown) == 6
+    result = json.loads(memlm("attend", run, "--average", "--split", "test", "--json").stdout)
+    average = package.load(run).average_attention("test")
+    assert (result["split"], result["targets"]) == ("test", average.targets)
+    np.testing.assert_allclose(result["weights"], average.weights)
+
+
+def test_pictures(run: Path, memlm: Memlm):
+    name = "a (corpus-memn2n-2x8)"
+    for arguments, title in (
+        (["--text", TEXT], f"{name}: what each hop looks at to predict the next word"),
+        (["--text", TEXT, "--word", "d"], f"{name}: what each hop looks at to predict 'd'"),
+        (["--text", TEXT, "--all"], f"{name}: what each hop looks at"),
+        (["--average"], f"{name}: average attention over 92 words of valid"),
+    ):
+        command = ("attend", run, *arguments, "--plot", "a.svg")
+        assert memlm(*command, "--overwrite").exit_code == 0
+        texts = ["".join(element.itertext()) for element in ElementTree.parse("a.svg").getroot().iter()]
+        assert title in texts
+        if "--text" in arguments:
+            assert {"a0", "b0", "c0", "attention weight"} <= set(texts)
+            assert ("heard (<unk>)" in texts) == ("--word" not in arguments)
+        assert "there already" in refused(memlm(*command))
+
+
+def test_refusals_of_one_line(run: Path, memlm: Memlm):
+    for arguments, message in (
+        (["--text", " "], "the text is empty: there is no word to look at"),
+        (["--text", "a0", "--word", "b0"], "the text has no word 'b0'"),
+        (["--text", "a0", "--word", "a0", "--all"], "--word and --all do not go together"),
+        (["--text", "a0", "--average"], "--text, --word and --all do not go with it"),
+        (["--text", "a0", "--split", "test"], "--split goes with --average"),
+        (["--average", "--split", "dev"], "has no split 'dev'"),
+        (["--text", "a0", "--plot", "a.jpg"], "a picture's name ends in .png, .svg, .pdf"),
+        (["--text", "a0", "--plot", "none/a.png"], "there is no folder none"),
+        (["--text", "a0 b0", "--word", "a0", "--plot", "a.png"], "to predict 'a0': no word stands before it"),
+        (["--text", "a0 " * 50, "--all", "--plot", "a.png"], "there is room for 40 of each"),
+        (["--text", "a0", "--top", 0], "0 is not in the range x>=1"),
+    ):
+        assert message in refused(memlm("attend", run, *arguments))
+
+
+def test_a_run_without_attention_is_refused(memlm: Memlm, corpus: Path):
+    assert (
+        memlm("train", "--dataset", corpus, "--model", "lstm", "--max-steps", 1, "--run-dir", "runs/b").exit_code == 0
+    )
+    for arguments in (["--text", "a0"], ["--average"]):
+        assert "runs/b is of lstm-1x100, which has no memory" in refused(memlm("attend", "runs/b", *arguments))

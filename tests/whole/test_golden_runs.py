@@ -1,0 +1,38 @@
+"""Runs of earlier releases stay readable for ever: their perplexities hold, and they go on where they were.
+
+`run-v1` was made by memlm 0.1.0 at 2cf5951: checkpoints of format 1, `last` in the middle of epoch 3 of 4, on the text
+of the `corpus` fixture; `expected.json` holds what that commit said of them, and how the unbroken runs ended.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+import memlm as package
+from tests.conftest import REPOSITORY
+from tests.whole.test_command_line import Memlm
+
+GOLDEN = REPOSITORY / "tests" / "golden"
+EXPECTED = json.loads((GOLDEN / "run-v1" / "expected.json").read_text())
+RUNS = ["memn2n", "lstm"]
+
+
+@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize("which", ["best", "last"])
+def test_the_perplexity_of_a_checkpoint_of_the_first_release_holds(name: str, which: str):
+    model = package.load(GOLDEN / "run-v1" / name, checkpoint=which)
+    assert model.perplexity(EXPECTED["text"]) == pytest.approx(EXPECTED["perplexity"][name][which], rel=1e-6)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_of_the_first_release_goes_on(name: str, memlm: Memlm, corpus: Path, tmp_path: Path):
+    run = Path(shutil.copytree(GOLDEN / "run-v1" / name, tmp_path / name))
+    config = (run / "config.toml").read_text()
+    (run / "config.toml").write_text(config.replace("/tmp/memlm-golden/corpus", str(corpus)))
+    result = memlm("train", "--resume", run)
+    assert result.exit_code == 0, result.output
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert lines[-1]["valid_perplexity"] == pytest.approx(EXPECTED["perplexity"][name]["end"], rel=1e-4)
