@@ -9,9 +9,9 @@ import click
 from memlm import jsontext
 from memlm.cli.options import checkpoint_option, device_option
 from memlm.cli.show import errors
-from memlm.cli.show.perplexities import in_words
 from memlm.config.settings import PROTOCOLS
 from memlm.errors import MemlmError
+from memlm.evaluation.wording import in_words
 
 if TYPE_CHECKING:
     from memlm.evaluation.passport import Passport

@@ -15,7 +15,7 @@ from memlm.config.recipes import (
     qa_recipe,
     recipe,
 )
-from memlm.config.run import DATASETS_OF_QUESTIONS, QAConfig, RunConfig, read_toml
+from memlm.config.run import DATASETS_OF_QUESTIONS, QAConfig, RunConfig, changed, read_toml
 from memlm.config.settings import DEVICES, Settings, field_types
 from memlm.errors import MemlmError
 
@@ -106,9 +106,17 @@ def device_option(command: Command) -> Command:
 
 
 def resolve(
-    *, recipe_name: str | None, config_file: Any, dataset: str | None, model: str | None, options: Mapping[str, Any]
+    *,
+    recipe_name: str | None,
+    config_file: Any,
+    dataset: str | None,
+    model: str | None,
+    options: Mapping[str, Any],
+    base: AnyConfig | None = None,
 ) -> AnyConfig:
     """The settings that a command line asks for: recipe, then config file, then options, the later ones on top.
+
+    `base` are the settings of a run to start from, which stand for the recipe unless there is another.
 
     What a recipe is depends on joint and size, wherever these are asked for.
     """
@@ -120,7 +128,9 @@ def resolve(
     if name not in list(DEFAULTS):
         name = "memn2n-qa" if (dataset or values.get("dataset")) in DATASETS_OF_QUESTIONS else "memn2n"
     default = DEFAULT_JOINT if name == "memn2n-qa" and first.get("joint") is True else DEFAULTS[name]
-    config = _recipe(recipe_name or default, size=first.get("size", "1k"))
+    if base is None or recipe_name or config_file or model:
+        base = _recipe(recipe_name or default, size=first.get("size", "1k"))
+    config = base
     if config_file:
         config = type(config).from_dict(values, base=config, where=str(config_file))
     if model and model != config.model.name:
@@ -130,15 +140,11 @@ def resolve(
         if not any(key in part.names() for part in config.parts.values()):
             flag = "--" + key.replace("_", "-")
             raise MemlmError(f"{flag} is not a setting of {config.model.name}; see `memlm train --help`")
-    changed: dict[str, Any] = {
-        title: part.replace({key: value for key, value in given.items() if key in part.names()})
-        for title, part in config.parts.items()
-    }
-    config = dataclasses.replace(config, dataset=config.dataset if dataset is None else dataset, **changed)
-    if isinstance(config, QAConfig) != (config.dataset in DATASETS_OF_QUESTIONS):
+    wanted = config.dataset if dataset is None else dataset
+    if isinstance(config, QAConfig) != (wanted in DATASETS_OF_QUESTIONS):
         fits = [kind for kind, of in DEFAULTS.items() if (of in QA_RECIPES) != isinstance(config, QAConfig)]
-        raise MemlmError(f"{config.model.name} can't be trained on {config.dataset}: --model {' or '.join(fits)} can")
-    return config
+        raise MemlmError(f"{config.model.name} can't be trained on {wanted}: --model {' or '.join(fits)} can")
+    return changed(config, dataset, given)
 
 
 def recipe_names() -> click.Choice[str]:

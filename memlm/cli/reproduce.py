@@ -37,11 +37,11 @@ def table1(
     Each column is a run in --run-dir, and what is done is not done again: Ctrl-C stops after the step, the same
     command goes on. Of memnn and memnn-wsh memlm has no models: they are quoted from the paper.
     """
-    from memlm.cli import qa_session, signals
     from memlm.cli.show import errors
     from memlm.config.paper import TABLE1
     from memlm.data.questions.tasks import task_names
-    from memlm.experiments import reproduce
+    from memlm.experiments import reproduce, signals
+    from memlm.experiments.terminal import QuestionTerminal
 
     names = list(TABLE1) if columns == "all" else [name.strip() for name in columns.split(",")]
     asked: dict[str, Any] = {"size": size, "restarts": restarts, "seed": seed}
@@ -53,9 +53,9 @@ def table1(
         for name, config in configs.items():
             if config is None:
                 continue
-            with qa_session.Display(config, to_stderr=as_json) as display:
-                display.say(f"column {name}: run {folder / name}")
-                summary = reproduce.reproduce(folder / name, config, display, requests)
+            with QuestionTerminal(config, to_stderr=as_json) as terminal:
+                terminal.say(f"column {name}: run {folder / name}")
+                summary = reproduce.reproduce(folder / name, config, [terminal], requests)
             if summary is None:
                 click.echo("stopped; nothing is lost: the same command goes on", err=True)
                 raise SystemExit(requests.exit_status)

@@ -1,15 +1,14 @@
 """`memlm train`."""
 
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import click
 
-from memlm.cli import signals
 from memlm.cli.options import DEFAULTS, recipe_names, resolve, settings_options
 from memlm.config.training import QATrainConfig, TrainConfig
 from memlm.errors import MemlmError
+from memlm.experiments import signals
 
 SAFE_ON_RESUME, QA_SAFE_ON_RESUME = (
     ", ".join("--" + name.replace("_", "-") for name in kind.safe_names()) for kind in (TrainConfig, QATrainConfig)
@@ -37,6 +36,12 @@ SAFE_ON_RESUME, QA_SAFE_ON_RESUME = (
     help=f"go on with a run that was stopped or cut off; only {SAFE_ON_RESUME} may be changed, "
     f"of question answering {QA_SAFE_ON_RESUME}",
 )
+@click.option(
+    "--init-from",
+    type=click.Path(path_type=Path),
+    metavar="RUN",
+    help="start a new run from the weights of this one, with its vocabulary and settings, on other data",
+)
 @settings_options
 def command(
     dataset: str | None,
@@ -46,6 +51,7 @@ def command(
     run_dir: Path | None,
     overwrite: bool,
     resume: Path | None,
+    init_from: Path | None,
     **options: Any,
 ) -> None:
     """Train a model; the defaults are the paper's recipe.
@@ -54,8 +60,8 @@ def command(
     `memlm train --resume RUN` goes on from there, and after a crash from the last checkpoint. `kill -USR1` saves at
     once.
     """
-    from memlm.cli import counting, qa_session, session
-    from memlm.config.run import QAConfig
+    from memlm.experiments import run, terminal
+    from memlm.experiments.start import StartingPoint
     from memlm.runs.folder import RunFolder
 
     if resume is not None:
@@ -63,27 +69,33 @@ def command(
         safe = QATrainConfig if of_questions else TrainConfig
         given = {key: value for key, value in options.items() if value is not None}
         odd = [key for key in given if key not in safe.safe_names()]
-        fixed = {"dataset": dataset, "model": model, "recipe": recipe_name, "overwrite": overwrite or None}
+        fixed: dict[str, object] = {
+            "dataset": dataset,
+            "model": model,
+            "recipe": recipe_name,
+            "overwrite": overwrite or None,
+        }
+        fixed["init-from"] = init_from
         odd += [name for name, value in fixed.items() if value is not None]
         odd += [name for name, value in {"config": config_file, "run-dir": run_dir}.items() if value]
         if odd:
             flag = "--" + odd[0].replace("_", "-")
             allowed = QA_SAFE_ON_RESUME if of_questions else SAFE_ON_RESUME
             raise MemlmError(f"{flag} can't be changed on --resume: only {allowed} can")
-        kind: Any = qa_session if of_questions else session
-        opened: AbstractContextManager[Any] = kind.resume(resume, given)
+        opened = run.resume_run(resume, given)
     else:
+        point = None if init_from is None else StartingPoint.of(init_from)
         config = resolve(
-            recipe_name=recipe_name, config_file=config_file, dataset=dataset, model=model, options=options
+            recipe_name=recipe_name,
+            config_file=config_file,
+            dataset=dataset,
+            model=model,
+            options=options,
+            base=None if point is None else point.config,
         )
-        begin: Any = session.start
-        if isinstance(config, QAConfig):
-            begin = qa_session.start
-        elif config.is_counted:
-            begin = counting.start
-        opened = begin(config, run_dir, overwrite=overwrite)
-    with signals.SignalRequests() as requests, opened as current:
+        opened = run.start(config, run_dir, overwrite=overwrite, init_from=point)
+    with signals.SignalRequests() as requests, opened as experiment:
         requests.heed_stops()
-        current.train(requests)
+        terminal.train(experiment, [], requests)
     if requests.exit_status:
         raise SystemExit(requests.exit_status)

@@ -168,6 +168,31 @@ class QAConfig(RunConfig[ReaderConfig, QATrainConfig]):
     train: QATrainConfig = dataclasses.field(default_factory=QATrainConfig)
 
 
+AnyConfig = Config | QAConfig
+
+
 def is_collection(config: QAConfig) -> bool:
     """Whether a run of these settings is a folder of runs, one a task."""
     return config.train.task == "all" and not config.train.joint
+
+
+def changed(config: AnyConfig, dataset: str | None, settings: Mapping[str, Any]) -> AnyConfig:
+    """The settings with another dataset, and with some settings of whatever table has them.
+
+    Raises MemlmError for a setting that none has, and for a dataset that the model can't be trained on.
+    """
+    for name in settings:
+        if not any(name in part.names() for part in config.parts.values()):
+            known = [known for part in config.parts.values() for known in part.names()]
+            raise unknown_name(f"setting of {config.model.name}", name, known)
+    if dataset is not None and dataset != config.dataset and "data" in config.parts:
+        settings = {"split": None} | dict(settings)  # the other dataset has its own
+    parts: dict[str, Any] = {
+        title: part.replace({name: value for name, value in settings.items() if name in part.names()})
+        for title, part in config.parts.items()
+    }
+    found: AnyConfig = dataclasses.replace(config, dataset=config.dataset if dataset is None else dataset, **parts)
+    if isinstance(found, QAConfig) != (found.dataset in DATASETS_OF_QUESTIONS):
+        other = "a text" if found.dataset in DATASETS_OF_QUESTIONS else "questions about stories"
+        raise MemlmError(f"{found.model.name} can't be trained on {found.dataset}: its data is {other}")
+    return found

@@ -3,15 +3,49 @@
 import dataclasses
 import math
 import re
+from typing import ClassVar
 
 from memlm.config.settings import DEVICES, Settings, setting
 from memlm.errors import MemlmError
 
 
+class TrainSettings(Settings):
+    """What the training of every kind of model has in common. Each kind declares the fields, in an order of its own."""
+
+    saves_each_epoch: ClassVar[bool]  # or only as often as checkpoint_every says: of epochs that take a moment
+    restarts: int
+    seed: int
+    checkpoint_every: str
+    on_divergence: str
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not re.fullmatch(r"\d+|\d+(\.\d+)?min", self.checkpoint_every, re.ASCII):
+            raise MemlmError(
+                f"checkpoint_every is {self.checkpoint_every!r}; it must be minutes, as 10min, or steps, as 500"
+            )
+        if self.restarts > 1 and self.on_divergence != "stop":
+            raise MemlmError(
+                f"on_divergence is {self.on_divergence}; with restarts it must be stop: one that diverges is left out"
+            )
+
+    @property
+    def seeds(self) -> list[int]:
+        """The seed of each restart: trained alone with it, a restart gives the same result."""
+        return [self.seed + restart for restart in range(self.restarts)]
+
+    @property
+    def checkpoint_interval(self) -> tuple[float, float]:
+        """Steps and seconds between checkpoints, of which one is infinite."""
+        number = float(self.checkpoint_every.removesuffix("min")) or math.inf
+        return (math.inf, 60 * number) if self.checkpoint_every.endswith("min") else (number, math.inf)
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class TrainConfig(Settings):
+class TrainConfig(TrainSettings):
     """How a model is trained: losses are summed over a batch, so rate and clip are those of the sum."""
 
+    saves_each_epoch: ClassVar[bool] = True
     sampling: str = setting(
         "chunks",
         "chunks: each target once an epoch, in random chunks; windows: positions drawn with replacement, as the "
@@ -57,33 +91,15 @@ class TrainConfig(Settings):
             raise MemlmError(
                 f"batch_size is {self.batch_size} targets; it must be a multiple of chunk_length, {self.chunk_length}"
             )
-        if not re.fullmatch(r"\d+|\d+(\.\d+)?min", self.checkpoint_every, re.ASCII):
-            raise MemlmError(
-                f"checkpoint_every is {self.checkpoint_every!r}; it must be minutes, as 10min, or steps, as 500"
-            )
         if self.seeds[-1] >= 2**63:
             raise MemlmError(f"seed is {self.seed}; that of each of {self.restarts} restarts must be below {2**63}")
-        if self.restarts > 1 and self.on_divergence != "stop":
-            raise MemlmError(
-                f"on_divergence is {self.on_divergence}; with restarts it must be stop: one that diverges is left out"
-            )
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seed of each restart: trained alone with it, a restart gives the same result."""
-        return [self.seed + restart for restart in range(self.restarts)]
-
-    @property
-    def checkpoint_interval(self) -> tuple[float, float]:
-        """Steps and seconds between checkpoints, of which one is infinite."""
-        number = float(self.checkpoint_every.removesuffix("min")) or math.inf
-        return (math.inf, 60 * number) if self.checkpoint_every.endswith("min") else (number, math.inf)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class QATrainConfig(Settings):
+class QATrainConfig(TrainSettings):
     """How restarts of a model are trained: costs are summed over a batch, so rate and clip are those of the sum."""
 
+    saves_each_epoch: ClassVar[bool] = False
     task: str = setting("all", "a task's number, or all: each on its own")
     joint: bool = setting(False, "one model for all tasks")
     size: str = setting("1k", "training questions a task", choices=("1k", "10k"))
@@ -93,7 +109,9 @@ class QATrainConfig(Settings):
     batch_size: int = setting(32, "questions a step", low=1)
     lr: float = setting(0.01, "initial learning rate, on the summed cost", above=0)
     halve_every: int = setting(25, "epochs after which the rate is halved, again and again", low=1)
-    epochs: int = setting(100, "passes over the training questions, those of a linear start not counted", low=1)
+    epochs: int = setting(
+        100, "passes over the training questions, those of a linear start not counted", low=1, safe=True
+    )
     clip: float = setting(40.0, "largest l2 norm of the gradient of each weight matrix", above=0)
     noise: float = setting(0.0, "random noise: at most this share of empty memories is added in training", low=0)
     linear_start: str = setting(
@@ -113,6 +131,16 @@ class QATrainConfig(Settings):
         1, "seed of the first restart: its weights, held-out questions, order and noise", low=0, below=2**62
     )
     device: str = setting("auto", "where to compute; auto: CUDA if there is one", choices=DEVICES, safe=True)
+    checkpoint_every: str = setting(
+        "0.5min", "save this often: minutes as 0.5min, or steps as 500; 0: at the end alone", safe=True
+    )
+    on_divergence: str = setting(
+        "stop",
+        "when the loss is no longer finite: stop; or halve: back to the last checkpoint with half the rate, at most 5 "
+        "times",
+        choices=("stop", "halve"),
+        safe=True,
+    )
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -120,8 +148,3 @@ class QATrainConfig(Settings):
             raise MemlmError(f"task is {self.task!r}; it must be a task's number or all")
         if self.joint and self.task != "all":
             raise MemlmError(f"a joint model is trained on all tasks: task can't be {self.task}")
-
-    @property
-    def seeds(self) -> list[int]:
-        """The seed of each restart: trained alone with it, a restart gives the same result."""
-        return [self.seed + restart for restart in range(self.restarts)]

@@ -1,7 +1,7 @@
 """Table 1 of the paper, measured: a run for each column, which goes on where it was stopped."""
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,15 +9,13 @@ from memlm.config import paper
 from memlm.config.paper import TABLE1
 from memlm.config.recipes import qa_recipe
 from memlm.config.run import QAConfig
-from memlm.data.questions import tasks
 from memlm.errors import MemlmError, unknown_name
 from memlm.evaluation.records import EVALUATIONS
-from memlm.experiments import collection
-from memlm.experiments.qa_fit import Observer
+from memlm.experiments import question_run
 from memlm.inference.load import load_answerer
 from memlm.runs import summary as collection_summary
 from memlm.runs.folder import RunFolder
-from memlm.training.interfaces import Requests
+from memlm.training.interfaces import Observer, Requests
 
 MEASURED = ("tasks", "mean_error", "failed_tasks", "support", "seconds")  # what a column shows of its run
 
@@ -33,17 +31,19 @@ def column_config(name: str, *, size: str, restarts: int, seed: int, device: str
     return dataclasses.replace(config, train=train)
 
 
-def reproduce(path: Path, config: QAConfig, observer: Observer, requests: Requests) -> dict[str, Any] | None:
+def reproduce(
+    path: Path, config: QAConfig, observers: Sequence[Observer], requests: Requests
+) -> dict[str, Any] | None:
     """The summary of a column's run at `path`, which is made, gone on with or, if it is whole, only read; and support.
 
     None if `requests` ended it early. Raises MemlmError if the run there is of other settings.
     """
     with RunFolder(path).held():
-        summary = _go_on(path, config, observer, requests)
+        summary = _go_on(path, config, observers, requests)
         return None if summary is None else summary | {"support": _support(path, config.train.device)}
 
 
-def _go_on(path: Path, config: QAConfig, observer: Observer, requests: Requests) -> dict[str, Any] | None:
+def _go_on(path: Path, config: QAConfig, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
     ended = (path / "summary.json").exists()
     if (path / "config.toml").exists():
         run = RunFolder.open(path)
@@ -52,13 +52,11 @@ def _go_on(path: Path, config: QAConfig, observer: Observer, requests: Requests)
         if found.train != wanted or found.model.replace({"memory_size": config.model.memory_size}) != config.model:
             raise MemlmError(f"{path} holds a run of other settings: choose another --run-dir")
         if not ended:
-            collection.note_resume(run, {"device": config.train.device})
+            question_run.note_resume(run, {"device": config.train.device})
     else:
-        run = collection.create(path, config)
+        run = RunFolder.create(path, config)
     if not ended:
-        numbers, _ = tasks.task_numbers(config.dataset, config.train)
-        if not collection.go_on(run, numbers, observer, requests):
-            return None
+        return question_run.opened(run).train(observers, requests)
     return collection_summary.read_summary(path)
 
 

@@ -1,73 +1,94 @@
-"""Interfaces of the training loop: learner, observer, stop requests."""
+"""Interfaces of the training loop: observers and stop requests. The learner has a module of its own."""
 
-from collections.abc import Iterator
-from typing import Any, Protocol
+import enum
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Protocol
 
-from memlm.config.training import TrainConfig
-from memlm.data.batches import Batch
-from memlm.data.corpus.reading import Tokens
 from memlm.errors import MemlmError
-from memlm.evaluation.perplexity import TokenNats
-from memlm.models.base import LanguageModel
-from memlm.runs.folder import RunFolder
-from memlm.training.progress import Totals
+
+if TYPE_CHECKING:
+    from memlm.runs.folder import RunFolder
+    from memlm.training.learner import Learner
+    from memlm.training.progress import Totals
 
 
 class DivergedError(MemlmError):
     """A loss, a gradient or a weight is no longer finite."""
 
 
-class Standing(Protocol):
-    """How far a training is, to those that look on: a Progress, or memlm.training.standings.Standings of restarts."""
+class Stop(enum.Enum):
+    """What an observer returns to end the run."""
 
-    @property
-    def epoch(self) -> int:
-        """Finished epochs."""
-
-    @property
-    def step(self) -> int:
-        """Finished steps, of all epochs."""
-
-    @property
-    def totals(self) -> Totals:
-        """Of the epoch under way."""
-
-    @property
-    def logged_step(self) -> int:
-        """The step of the last point of the curves."""
-
-    @property
-    def history(self) -> list[dict[str, Any]]:
-        """The lines of metrics.jsonl."""
-
-    @property
-    def best(self) -> dict[str, Any]:
-        """What is said of the best state in its checkpoint."""
-
-    @property
-    def best_epoch(self) -> int:
-        """The epoch after which the best state was; 0 before there is one."""
-
-    @property
-    def best_step(self) -> int | None:
-        """The step at which it was; None before there is one."""
-
-    @property
-    def is_best(self) -> bool:
-        """Whether it is the state now."""
+    STOP = "stop"
 
 
-class Observer(Protocol):
-    """Is told how training goes; the command line draws its bar and lines from this."""
+STOP = Stop.STOP
 
-    def step(self, progress: Standing, recent: Totals, steps_in_epoch: int) -> None:
-        """Each time that a point is added to the curves: totals since the last one."""
 
-    def epoch(self, metrics: dict[str, Any], *, best: bool) -> None:
-        """After each epoch: its line of metrics.jsonl, and whether it is the best so far."""
+class Observer:
+    """Looks on while a model trains. Override any of the methods; each may return `memlm.STOP`.
 
-    def saved(self, step: int) -> None:
-        """After a checkpoint that was asked for."""
+    Then the run is saved and ends as after Ctrl-C. What an observer raises ends the run at once: it can be resumed
+    from its last checkpoint.
+
+    >>> class GoodEnough(memlm.Observer):
+    ...     def epoch(self, learner, metrics, best):
+    ...         return memlm.STOP if metrics["valid_perplexity"] < 20 else None
+    """
+
+    def began(self, learner: "Learner", run: "RunFolder") -> Stop | None:
+        """Before the first step, of a resumed run too, and again where training goes back after a divergence."""
+
+    def point(self, learner: "Learner", recent: "Totals", figures: Mapping[str, float]) -> Stop | None:
+        """Every so many steps of a language model (`log_every`): sums and means since the last point."""
+
+    def epoch(self, learner: "Learner", metrics: dict[str, Any], best: bool) -> Stop | None:
+        """After an epoch's validation, before it is saved: its line of metrics.jsonl, and if it is the best so far."""
+
+    def saved(self, learner: "Learner", asked: bool) -> Stop | None:
+        """After a checkpoint; `asked` if a signal asked for it."""
+
+    def ended(self, learner: "Learner", summary: dict[str, Any] | None) -> Stop | None:
+        """At the end: what summary.json will hold, or None for a run that was stopped before its end."""
+
+
+EVENTS = ("began", "point", "epoch", "saved", "ended")
+
+
+class Observers(Observer):
+    """Several observers as one; remembers whether one of them wants to stop."""
+
+    def __init__(self, observers: Iterable[Observer] = ()) -> None:
+        self.observers = list(observers)
+        self.stop = False
+        for observer in self.observers:
+            if not any(hasattr(observer, event) for event in EVENTS):
+                raise MemlmError(f"{observer!r} is no observer: it has none of the methods {', '.join(EVENTS)}")
+
+    def _tell(self, event: str, *what: Any) -> None:
+        for observer in self.observers:
+            if (told := getattr(observer, event, None)) is not None:
+                self.stop |= told(*what) is STOP
+
+    def began(self, learner: "Learner", run: "RunFolder") -> None:
+        """Tell all."""
+        self._tell("began", learner, run)
+
+    def point(self, learner: "Learner", recent: "Totals", figures: Mapping[str, float]) -> None:
+        """Tell all."""
+        self._tell("point", learner, recent, figures)
+
+    def epoch(self, learner: "Learner", metrics: dict[str, Any], best: bool) -> None:
+        """Tell all."""
+        self._tell("epoch", learner, metrics, best)
+
+    def saved(self, learner: "Learner", asked: bool) -> None:
+        """Tell all."""
+        self._tell("saved", learner, asked)
+
+    def ended(self, learner: "Learner", summary: dict[str, Any] | None) -> None:
+        """Tell all."""
+        self._tell("ended", learner, summary)
 
 
 class Requests(Protocol):
@@ -80,48 +101,13 @@ class Requests(Protocol):
         """Whether to save and go on; asking takes the request back."""
 
 
-class Trainee(Protocol):
-    """A model in training, or restarts of one side by side: what `fit` asks of them."""
+class NoRequests:
+    """Nobody asks."""
 
-    config: TrainConfig
-    steps_in_epoch: int
+    def stop(self) -> bool:
+        """Never."""
+        return False
 
-    @property
-    def model(self) -> LanguageModel:
-        """What validation scores."""
-
-    @property
-    def progress(self) -> Standing:
-        """Where the training stands."""
-
-    @property
-    def epoch_is_whole(self) -> bool:
-        """Whether the epoch under way has had all its steps."""
-
-    @property
-    def finished(self) -> str:
-        """Why training is over; empty while it is not."""
-
-    def save(self, run: RunFolder) -> None:
-        """The state as the run's checkpoint `last`."""
-
-    def load(self, run: RunFolder) -> None:
-        """Go on from the run's checkpoint `last`."""
-
-    def start_clock(self) -> None:
-        """Count the time from now on as spent on steps."""
-
-    def batches(self, tokens: Tokens) -> Iterator[Batch]:
-        """What is still to be trained on in the epoch under way."""
-
-    def step(self, batch: Batch) -> None:
-        """One update."""
-
-    def note_point(self) -> tuple[Totals, dict[str, float]]:
-        """Totals and figures of the steps since the last point of the curves, if any: this is the next point."""
-
-    def end_epoch(self, nats: TokenNats) -> bool:
-        """Take note of validation; whether the state is the best so far."""
-
-    def best_model(self) -> LanguageModel:
-        """The model, of restarts the one that has been best, as it is now."""
+    def save(self) -> bool:
+        """Never."""
+        return False

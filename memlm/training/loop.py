@@ -1,32 +1,29 @@
-"""Training: an epoch, and the fit that anneals, keeps the best state and can be cut off at any instant and resumed."""
+"""The training loop. It can be killed at any time and resumes exactly."""
 
 import logging
 import time
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
-from memlm.config.run import Config
-from memlm.config.training import TrainConfig
-from memlm.data.corpus.reading import Tokens
+from memlm.config.training import QATrainConfig, TrainConfig
 from memlm.errors import MemlmError
-from memlm.evaluation import attention
-from memlm.evaluation.perplexity import TokenNats, token_nats
-from memlm.evaluation.plots.pictures import pixels
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
-from memlm.runs.tensorboard import Curves
-from memlm.training.interfaces import DivergedError, Observer, Requests, Trainee
-from memlm.training.metrics import points
-from memlm.training.text import Training
+from memlm.training.interfaces import DivergedError, Observers, Requests
+from memlm.training.learner import Learner, Tick
 
 MAX_HALVINGS = 5
+STOPPED = "stopped"  # why training is over, where a stop was asked for
 
 logger = logging.getLogger(__name__)
 
 
 class Due:
-    """Says when it is time for a checkpoint within an epoch: so many steps or seconds after the last one."""
+    """Says when it is time for a checkpoint: so many steps or seconds after the last one."""
 
-    def __init__(self, config: TrainConfig, step: int) -> None:
+    def __init__(self, config: TrainConfig | QATrainConfig, step: int) -> None:
         self._steps, self._seconds = config.checkpoint_interval
         self.saved(step)
 
@@ -43,14 +40,7 @@ class Stopped(Exception):  # noqa: N818, it is no error
     """Validation was left off because a stop was asked for."""
 
 
-def fit(
-    training: Trainee,
-    train_tokens: Tokens,
-    valid_tokens: Tokens,
-    run: RunFolder,
-    observer: Observer,
-    requests: Requests,
-) -> str:
+def fit(learner: Learner, run: RunFolder, observers: Observers, requests: Requests) -> str:
     """Train until the epochs, the steps or the learning rate run out, or a stop is asked for ("stopped"); which.
 
     After each epoch: validate, anneal, keep the last and the best state, write metrics.jsonl. Between any two of
@@ -58,157 +48,161 @@ def fit(
     not been. At the limit of steps it is validated as well. Raises DivergedError, with the last good state as it was.
     """
     while True:
-        progress = training.progress
-        curves = Curves(run.path, step=progress.logged_step, epoch=progress.epoch)
-        fitting = _Fit(training, train_tokens, valid_tokens, run, observer, requests, curves)
+        observers.began(learner, run)
         try:
-            why = fitting.to_the_end()
+            return _Fit(learner, run, observers, requests).to_the_end()
         except DivergedError as error:
-            _go_back(training, run, error)
-        else:
-            curves.close()
-            return why
+            _go_back(learner, run, error)
 
 
-def _go_back(training: Trainee, run: RunFolder, error: DivergedError) -> None:
+def _go_back(learner: Learner, run: RunFolder, error: DivergedError) -> None:
     """To the last good state with half the rate, which is saved at once; raises if that is not to be."""
     good = f"{run.last}, of step {checkpoint.step_of(run.last)}, is the last good state"
-    if training.config.on_divergence == "stop":
-        halve = ", or --on-divergence halve" if training.config.restarts == 1 else ""
+    if learner.config.on_divergence == "stop":
+        halve = ", or --on-divergence halve" if learner.config.restarts == 1 else ""
         raise DivergedError(f"{error}; {good}: try a lower --lr or --clip{halve}") from None
-    assert isinstance(training, Training)  # the settings let restarts stop alone
-    if training.progress.halvings == MAX_HALVINGS:
+    if learner.progress[0].halvings == MAX_HALVINGS:
         raise DivergedError(
             f"{error}, which was halved {MAX_HALVINGS} times; {good}: try a lower --lr or --clip"
         ) from None
-    training.load(run)
-    progress = training.progress
-    progress.annealing.lr /= 2
-    progress.halvings += 1
-    training.save(run)
-    logger.warning("%s; going on from step %d at half the rate, %.4g", error, progress.step, progress.annealing.lr)
+    learner.load(run)
+    learner.halve()
+    learner.save(run)
+    rate = learner.optimizer.rates[0]
+    logger.warning("%s; going on from step %d at half the rate, %.4g", error, learner.steps, rate)
+
+
+def train(
+    learner: Learner,
+    run: RunFolder,
+    observers: Observers,
+    requests: Requests,
+    conclude: Callable[[str, Tick], dict[str, Any]],
+) -> dict[str, Any] | None:
+    """Train to the end, judge the result, and write summary.json; None if a stop was asked for before that.
+
+    `conclude` makes the summary: it is given why training ended, and a `tick` for its work, by which it is stopped.
+    """
+    why = fit(learner, run, observers, requests)
+    summary = None
+    if why != STOPPED:
+        with suppress(Stopped):
+            summary = conclude(why, lambda done, total: _heed(observers.stop or requests.stop()))
+    observers.ended(learner, summary)
+    if summary is not None:
+        run.write_json("summary.json", summary)
+    return summary
+
+
+def _heed(stop: bool) -> None:
+    if stop:
+        raise Stopped
 
 
 @dataclass
 class _Fit:
     """One go at `fit`, until it ends or diverges."""
 
-    training: Trainee
-    train_tokens: Tokens
-    valid_tokens: Tokens
+    learner: Learner
     run: RunFolder
-    observer: Observer
+    observers: Observers
     requests: Requests
-    curves: Curves
 
     def __post_init__(self) -> None:
-        self.progress, self.config = self.training.progress, self.training.config
-        self.due = Due(self.config, self.progress.step)
+        self.due = Due(self.learner.config, self.learner.steps)
 
     def to_the_end(self) -> str:
-        self.training.start_clock()
-        restore_best(self.training, self.run)
-        self.run.write_metrics(self.progress.history)
+        learner = self.learner
+        learner.start_clock()
+        restore_best(learner, self.run)
+        self.run.write_metrics(learner.history)
         if not checkpoint.exists(self.run.last):
             self.keep()  # so that there is always a good state to go back to
-        while self.progress.totals.steps or not self.training.finished:
+        while learner.steps_done or not learner.finished:
             whole = self.epoch()
             if not whole:
                 self.keep()
-                if not self.training.finished:
-                    return "stopped"
-            if not self.progress.totals.steps:
+                if not learner.finished:
+                    return STOPPED
+            if not learner.steps_done:
                 self.keep()
                 continue  # the last restarts that trained diverged
             try:
-                nats = token_nats(self.training.model, self.valid_tokens, tick=self.check_stop)
+                self.end_epoch(whole=whole)
             except Stopped:
                 self.keep()
-                return "stopped"
-            self.end_epoch(nats, whole=whole)
-        return self.training.finished
+                return STOPPED
+        return learner.finished
 
     def epoch(self) -> bool:
         """Go through the rest of the epoch under way; False if a stop or the limit of steps ended it early."""
-        training, progress = self.training, self.progress
-        for batch in training.batches(self.train_tokens):
-            if self.requests.stop() or training.finished:
+        learner = self.learner
+        for batch in learner.batches():
+            if self.stop() or learner.finished:
                 return False
-            training.step(batch)
-            if progress.totals.steps % self.config.log_every == 0:
+            learner.step(batch)
+            if learner.wants_point():
                 self.log()
-            if self.due(progress.step):
+            if self.due(learner.steps):
                 self.keep()
             if self.requests.save():
-                self.keep()
-                self.observer.saved(progress.step)
+                self.keep(asked=True)
         self.log()
-        return training.epoch_is_whole
+        return learner.epoch_is_whole
+
+    def end_epoch(self, *, whole: bool) -> None:
+        """Validate, and save. `last` comes before `best`, which can be made from it, and the rest is in it."""
+        learner, before = self.learner, self.learner.epoch
+        improved = learner.validate(self.check_stop)
+        if learner.epoch == before:  # the restarts that trained diverged: there is no line of this epoch
+            self.keep()
+            return
+        self.observers.epoch(learner, learner.line(learner.epoch), improved)
+        save = learner.config.saves_each_epoch or self.due(learner.steps) or bool(learner.finished)
+        if whole and save:
+            self.keep()
+        if improved:
+            checkpoint.save(self.run.best, learner.extract(), learner.about_best)
+        if save:
+            self.run.write_metrics(learner.history)
 
     def log(self) -> None:
         """A point on the curves, of the steps since the last one."""
-        recent, figures = self.training.note_point()
-        if recent.steps:
-            self.curves.add("step", figures, self.progress.step)
-            self.observer.step(self.progress, recent, self.training.steps_in_epoch)
+        if (found := self.learner.point()) is not None:
+            self.observers.point(self.learner, *found)
 
-    def keep(self) -> None:
+    def keep(self, *, asked: bool = False) -> None:
         """Save the state as it is now."""
-        self.training.save(self.run)
-        self.due.saved(self.progress.step)
+        self.learner.save(self.run)
+        self.due.saved(self.learner.steps)
+        self.observers.saved(self.learner, asked)
 
-    def check_stop(self) -> None:
+    def stop(self) -> bool:
+        """Whether somebody wants to stop."""
+        return self.observers.stop or self.requests.stop()
+
+    def check_stop(self, done: int, total: int) -> None:
         """Leave off validating if a stop is asked for: the epoch's last step is where the run goes on."""
-        if self.requests.stop():
-            raise Stopped
-
-    def end_epoch(self, nats: TokenNats, *, whole: bool) -> None:
-        """Take note of a validation. `last` comes before `best`, which can be made from it, and the rest is in it."""
-        training, progress = self.training, self.progress
-        before = progress.epoch
-        best = training.end_epoch(nats)
-        if progress.epoch == before:  # the restarts that trained diverged: there is no line of this epoch
-            self.keep()
-            return
-        metrics = progress.history[-1]
-        if whole:
-            self.curves.add("epoch", points(metrics), progress.epoch)
-            figure = attention.picture(training.best_model(), self.valid_tokens, progress.epoch)
-            if figure is not None:
-                self.curves.picture("epoch/attention", pixels(figure), progress.epoch)
-            self.keep()
-        if best:
-            checkpoint.save(self.run.best, training.best_model(), progress.best)
-        self.run.write_metrics(progress.history)
-        self.observer.epoch(metrics, best=best)
+        _heed(self.stop())
 
 
-def restore_best(training: Trainee, run: RunFolder) -> None:
+def restore_best(learner: Learner, run: RunFolder) -> None:
     """Make the checkpoint `best` the one that the progress knows, if it can be had.
 
     It is another one where the run was cut off between `last` and `best`, and where a limit of steps, since raised,
     had ended an epoch early.
     """
-    progress = training.progress
+    if learner.best is None or not learner.keeps_best:
+        return
     steps: list[int | None] = []
     for folder in (run.best, checkpoint.previous(run.best)):
         try:
             steps.append(checkpoint.read_this(folder).step)
         except MemlmError:
             steps.append(None)
-    if progress.best_step in (None, steps[0]):
+    if learner.best.best_step == steps[0]:
         return
-    if progress.is_best:
-        checkpoint.save(run.best, training.best_model(), progress.best)
-    elif progress.best_step == steps[1]:
+    if learner.best.is_best:
+        checkpoint.save(run.best, learner.extract(), learner.about_best)
+    elif learner.best.best_step == steps[1]:
         checkpoint.go_back(run.best)
-
-
-def check_fits(config: Config, train_tokens: Tokens) -> None:
-    """Refuse a memory that is larger than the text it is trained on."""
-    size = getattr(config.model, "memory_size", 0)
-    if size >= len(train_tokens):
-        raise MemlmError(
-            f"memory_size is {size}, but the training split of {config.dataset} has only {len(train_tokens)} tokens: "
-            f"it must be smaller"
-        )

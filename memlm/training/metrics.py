@@ -1,6 +1,9 @@
-"""Figures of training: of some steps, and of an epoch's line in metrics.jsonl."""
+"""Metrics of training: of some steps, and of an epoch's line in metrics.jsonl."""
 
-from collections.abc import Mapping
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from memlm.evaluation.perplexity import TARGETS_AT_ONCE, TokenNats, perplexity
@@ -23,6 +26,13 @@ def step_figures(totals: Totals, *, lr: float, parameter_norm: float) -> dict[st
     }
 
 
+def together(totals: Sequence[Totals]) -> Totals:
+    """Sums over restarts; steps and seconds are those of the one that has most."""
+    summed = {name: sum(getattr(each, name) for each in totals) for name in asdict(Totals())}
+    longest = {name: max(getattr(each, name) for each in totals) for name in ("steps", "seconds")}
+    return Totals(**(summed | longest))
+
+
 def epoch_metrics(progress: Progress, figures: Mapping[str, float], *, valid_perplexity: float) -> dict[str, Any]:
     """The line of metrics.jsonl of the epoch that ends now, from the figures of its steps.
 
@@ -41,6 +51,54 @@ def epoch_metrics(progress: Progress, figures: Mapping[str, float], *, valid_per
         "halvings": progress.halvings,
         "tokens_per_second": figures["tokens_per_second"],
         "seconds": progress.totals.seconds,
+    }
+
+
+def line_of_restarts(restarts: Sequence[Progress], epoch: int) -> dict[str, Any]:
+    """The line of an epoch of several restarts: that of the best of them, and the validation perplexity of all."""
+    lines = {r: progress.history[epoch - 1] for r, progress in enumerate(restarts) if progress.epoch >= epoch}
+    best = min(lines, key=lambda r: _or_infinite(lines[r]["valid_perplexity"]))
+    return lines[best] | {
+        "tokens_per_second": sum(line["tokens_per_second"] for line in lines.values()),
+        "seed": restarts[best].seed,
+        "valid_perplexity_by_seed": {str(progress.seed): _valid(progress, epoch) for progress in restarts},
+    }
+
+
+def _valid(progress: Progress, epoch: int) -> float | None:
+    """Validation perplexity after an epoch: the last one if it had finished before, none if it had diverged."""
+    if progress.epoch < epoch and progress.diverged is not None:
+        return None
+    perplexity: float = progress.history[min(epoch, progress.epoch) - 1]["valid_perplexity"]
+    return perplexity
+
+
+def _or_infinite(perplexity: float | None) -> float:
+    """An infinite one is none in JSON, from which a run goes on."""
+    return math.inf if perplexity is None else perplexity
+
+
+def restarts_summary(restarts: Sequence[Progress], best: Progress) -> dict[str, Any]:
+    """Keys seed, of the best restart; restarts, the best validation of each; and its mean and standard deviation.
+
+    A restart that was never validated has none.
+    """
+    found = [progress.best.get("valid_perplexity") for progress in restarts]
+    there = [value for value in found if value is not None and math.isfinite(value)] or [math.inf]
+    return {
+        "seed": best.seed,
+        "restarts": [
+            {
+                "seed": progress.seed,
+                "valid_perplexity": value,
+                "best_epoch": progress.best_epoch,
+                "epochs": progress.epoch,
+                "diverged_at_step": progress.diverged,
+            }
+            for progress, value in zip(restarts, found, strict=True)
+        ],
+        "valid_perplexity_mean": statistics.fmean(there),
+        "valid_perplexity_std": statistics.stdev(there) if len(there) > 1 else 0.0,
     }
 
 

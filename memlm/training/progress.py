@@ -1,12 +1,11 @@
-"""Where a training stands: all that a checkpoint needs beside tensors."""
+"""How far training is: all that a checkpoint needs beside tensors, one Progress a restart."""
 
 import dataclasses
 from dataclasses import dataclass, field
 from typing import Any
 
 from memlm import jsontext
-from memlm.config.training import TrainConfig
-from memlm.training.schedule import Annealing
+from memlm.training.schedule import Annealing, Halving
 
 
 @dataclass(kw_only=True)
@@ -23,6 +22,7 @@ class Totals:
     clipped_norm: float = 0.0
     clipped: int = 0
     seconds: float = 0.0
+    wrong: float = 0.0  # answers
 
     def since(self, earlier: "Totals") -> "Totals":
         """What came after `earlier`."""
@@ -32,26 +32,28 @@ class Totals:
 
 @dataclass(kw_only=True)
 class Progress:
-    """Finished epochs and steps, and what they came to."""
+    """Finished epochs and steps of a restart, and what they came to."""
 
-    annealing: Annealing
+    seed: int
+    schedule: Annealing | Halving
     epoch: int = 0  # finished epochs
     step: int = 0  # finished steps, of all epochs
     totals: Totals = field(default_factory=Totals)  # of the epoch under way
     logged: Totals = field(default_factory=Totals)  # the part of them that is in the curves
-    best_cost: float | None = None  # nats a token on validation
+    best_cost: float | None = None  # nats per token or question on validation
     best_epoch: int = 0
-    best: dict[str, Any] = field(default_factory=dict)  # what is said of the best state in its checkpoint
+    best: dict[str, Any] = field(default_factory=dict)  # what the checkpoint of the best state says of it
     halvings: int = 0  # of the rate, after the loss was not finite
     history: list[dict[str, Any]] = field(default_factory=list)  # metrics of the finished epochs
+    diverged: int | None = None  # the step at which a loss was not finite: from there on the restart is left out
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Progress":
-        """Inverse of dataclasses.asdict; KeyError or TypeError where that is not what the values are.
+        """Inverse of dataclasses.asdict; KeyError or TypeError where the values are something else.
 
-        What an earlier release did not note is as at the start, but that all steps were in the curves.
+        What the first release did not note is as at the start, but that all steps were in the curves.
         """
-        parts = {"annealing": Annealing, "totals": Totals, "logged": Totals}
+        parts = {"totals": Totals, "logged": Totals}
         values = {"logged": values["totals"]} | values
         inner: dict[str, Any] = {name: jsontext.as_dataclass(kind, values[name]) for name, kind in parts.items()}
         return jsontext.as_dataclass(cls, values | inner)
@@ -71,27 +73,32 @@ class Progress:
         """Whether the state now is the best one."""
         return self.best_step == self.step
 
-    def end_epoch(self, metrics: dict[str, Any], cost: float, sample: dict[str, Any]) -> bool:
-        """Take note of an epoch's metrics and validation cost (nats a token); whether it is the best so far.
+    def rate(self, config: Any) -> float:
+        """The learning rate of the epoch under way; 0 for a restart that trains no more."""
+        return self.schedule.rate(config) if self.trains(config) else 0.0
 
-        `sample` is kept with the best state, for it to be checked against.
+    def trains(self, config: Any) -> bool:
+        """Whether the restart trains on."""
+        return self.diverged is None and not self.finished(config)
+
+    def finished(self, config: Any) -> str:
+        """Why training is over (max_steps, min_lr, epochs); empty while it is not."""
+        return self.schedule.finished(config, epoch=self.epoch, step=self.step)
+
+    def end_epoch(self, config: Any, metrics: dict[str, Any], cost: float, about: dict[str, Any]) -> None:
+        """Take note of an epoch's metrics and validation cost; of equal costs the first is the best.
+
+        `about` is what the checkpoint says of the state if it is the best so far.
         """
         self.epoch += 1
         self.history.append(metrics)
         self.totals, self.logged = Totals(), Totals()
-        self.annealing.epoch_ended(self.epoch, cost)
-        if self.best_cost is not None and cost >= self.best_cost:
-            return False
-        self.best_cost, self.best_epoch = cost, self.epoch
-        about = {key: metrics[key] for key in ("epoch", "step", "valid_perplexity")}
-        self.best = about | {"sample": sample}
-        return True
+        self.schedule.epoch_ended(config, self.epoch, cost)
+        if self.best_cost is None or cost < self.best_cost:
+            self.best_cost, self.best_epoch, self.best = cost, self.epoch, about
 
-
-def finished(progress: Progress, config: TrainConfig) -> str:
-    """Why training is over (max_steps, min_lr, epochs); empty while it is not."""
-    if config.max_steps and progress.step >= config.max_steps:
-        return "max_steps"
-    if progress.epoch and progress.annealing.lr < config.min_lr:
-        return "min_lr"
-    return "epochs" if progress.epoch >= config.epochs else ""
+    def leave_out(self, step: int) -> None:
+        """The restart diverged at this step: its epoch under way is void."""
+        self.diverged = step
+        self.totals, self.logged = Totals(), Totals()
+        self.step = step  # wherever that was noticed

@@ -1,141 +1,237 @@
-"""Training of restarts side by side: a step, an epoch, and the schedule that they follow.
+"""Answerers in training: restarts side by side, each with its own held-out questions.
 
 R restarts, B questions a step, n training questions.
-Sources: [P] Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, section 4.2; [C] its code,
-https://github.com/facebookarchive/MemNN.
+[P] is Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, section 4.2.
 """
 
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
-from typing import Any
+import dataclasses
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
+from memlm import jsontext
 from memlm.config.training import QATrainConfig
-from memlm.data.questions.batches import plan_question_epoch
-from memlm.data.questions.encode import Ids, QuestionSet, hold_out
+from memlm.data.questions.batches import Ids, plan_question_epoch
+from memlm.data.questions.encode import QuestionSet, hold_out
 from memlm.evaluation.answers import answer_all, judge
 from memlm.evaluation.inputs import Feed
 from memlm.models.answerer import Answerer
-from memlm.training.optim import MatrixClippedSGD
-from memlm.training.schedule import Schedule
+from memlm.runs import checkpoint
+from memlm.training.learner import Learner, Tick
+from memlm.training.optim import ClippedSGD
+from memlm.training.progress import Progress, Totals
+from memlm.training.schedule import Halving
+
+LISTED = ("train_cost", "train_error", "valid_cost", "valid_error", "lr", "linear")  # in a line: a value a restart
 
 
-@dataclass(kw_only=True)
-class Progress:
-    """All that a checkpoint needs beside tensors."""
+class QuestionBatch(NamedTuple):
+    """Numbers of questions (R, B), and the empty memories that are added to each: see data.questions.batches."""
 
-    schedule: Schedule
-    epoch: int = 0
-    step: int = 0  # of all epochs
-    steps: int = 0  # of the epoch under way
-    seconds: float = 0.0  # of the epoch under way
-    history: list[dict[str, Any]] = field(default_factory=list)
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Progress":
-        """Inverse of dataclasses.asdict."""
-        return cls(**(values | {"schedule": Schedule(**values["schedule"])}))
+    numbers: Ids
+    blanks: Ids
+    places: Ids
 
 
-class Training:
-    """Restarts in training: their weights, and everything else that training changes."""
+class QuestionLearner(Learner):
+    """Restarts of an answerer. `task_of` names the task of each question."""
+
+    sums = ("nats", "wrong")
+    keeps_best = False
+    model: Answerer
+    config: QATrainConfig
 
     def __init__(
         self, model: Answerer, config: QATrainConfig, questions: QuestionSet, task_of: Ids, device: torch.device
     ) -> None:
+        super().__init__(config, device, lambda: Halving.begin(config))
         self.model = model.to(device)
-        self.config = config
-        self.device = device
         self.feed = Feed(questions, model, device=device)
-        self.task_of = task_of  # (questions,)
         held = [hold_out(len(questions), seed=seed, share=config.validation_share) for seed in config.seeds]
         self.train, self.valid = (np.stack(part) for part in zip(*held, strict=True))
-        self.optimizer = MatrixClippedSGD(model.parameters(), clip=config.clip)
-        self.progress = Progress(schedule=Schedule.begin(config))
-        self.sums = torch.zeros(2, config.restarts, dtype=torch.float64, device=device)  # nats, wrong; of the epoch
+        self._task_of_valid = task_of[self.valid]
+        self.tasks = sorted(set(task_of.tolist()))
+        self.optimizer = ClippedSGD(model.parameters(), clip=config.clip, over="matrix", restarts=config.restarts)
+        self._straight: Tensor | None = None
+        self.set_rates()
 
-    def straight(self) -> torch.Tensor | None:
-        """Which restarts are without the softmax, (R, 1, 1); None if none is."""
-        flags = self.progress.schedule.straight
+    def straight(self) -> Tensor | None:
+        """Which restarts are in the linear start, without the softmax, (R, 1, 1); None if none is."""
+        flags = [progress.schedule.straight for progress in self.progress]  # type: ignore[union-attr]
         return torch.tensor(flags, device=self.device)[:, None, None] if any(flags) else None
 
-    def epoch(self, stop: Callable[[], bool] = lambda: False) -> bool:
-        """Go through the rest of the epoch under way; False if `stop`, asked before each step, ended it early."""
-        config, progress, began = self.config, self.progress, time.perf_counter()
+    def batches(self) -> Iterator[QuestionBatch]:
+        """What is still to be trained on in the epoch under way."""
+        config, done = self.config, self.steps_done
+        if not done:
+            self._sums.zero_()
         plan = plan_question_epoch(
-            self.train, self.feed.lengths, seeds=config.seeds, epoch=progress.epoch, noise=config.noise
+            self.train, self.feed.lengths, seeds=config.seeds, epoch=self.epoch, noise=config.noise
         )
-        straight, rates = self.straight(), torch.tensor(progress.schedule.rates(config), device=self.device)
-        total = -(-self.train.shape[1] // config.batch_size)
-        while progress.steps < total and not stop():
-            at = slice(progress.steps * config.batch_size, (progress.steps + 1) * config.batch_size)
-            numbers = plan.order[:, at]
-            asked = self.feed(numbers, plan.blanks[:, at], plan.places[:, at])
-            scores, _ = self.model(asked, straight)
-            nats, wrong = judge(scores, self.feed.answers[torch.from_numpy(numbers).to(self.device)])
-            nats.sum().backward()  # type: ignore[no-untyped-call]
-            self.optimizer.step(rates)
-            self.sums += torch.stack([nats.detach().sum(1), wrong.sum(1)])
-            progress.steps += 1
-            progress.step += 1
-        progress.seconds += time.perf_counter() - began
-        return bool(progress.steps == total)
+        self.set_rates()
+        self._straight = self.straight()
+        self.steps_in_epoch = -(-self.train.shape[1] // config.batch_size)
+        self.start_clock()
+        places = (slice(at * config.batch_size, (at + 1) * config.batch_size) for at in range(self.steps_in_epoch))
+        return (QuestionBatch(*(part[:, at] for part in plan)) for at in list(places)[done:])
 
-    def end_epoch(self) -> dict[str, Any]:
-        """Validate, take the schedule on, and return the epoch's line of metrics.jsonl: a figure for each restart."""
-        progress, schedule, began = self.progress, self.progress.schedule, time.perf_counter()
-        rates, straight = schedule.rates(self.config), list(schedule.straight)
-        answers = answer_all(self.model, self.feed, self.valid, self.straight())
-        nats, wrong = (self.sums / self.train.shape[1]).tolist()
-        costs = answers.nats.mean(axis=1).tolist()
-        schedule.epoch_ended(self.config, costs)
-        progress.epoch += 1
-        metrics = {
-            "epoch": progress.epoch,
-            "step": progress.step,
-            "train_cost": nats,
-            "train_error": [100 * share for share in wrong],
-            "valid_cost": costs,
-            "valid_error": (100 * answers.wrong.mean(axis=1)).tolist(),
-            "tasks": self._valid_errors(answers.wrong),
-            "lr": rates,
-            "linear": straight,
-            "seconds": progress.seconds + time.perf_counter() - began,
-        }
-        progress.history.append(metrics)
-        progress.steps, progress.seconds = 0, 0.0
-        self.sums.zero_()
-        return metrics
+    def step(self, batch: QuestionBatch) -> None:
+        """One update of each restart on its summed loss."""
+        numbers, blanks, places = batch
+        scores, _ = self.model(self.feed(numbers, blanks, places), self._straight)
+        nats, wrong = judge(scores, self.feed.answers[torch.from_numpy(numbers).to(self.device)])
+        nats.sum().backward()  # type: ignore[no-untyped-call]
+        self.optimizer.step()
+        self._sums[:2] += torch.stack([nats.detach().sum(1), wrong.sum(1)])
+        self._sums[2] += self._sums[0].isfinite()
+        for progress in self.progress:
+            if progress.diverged is None:
+                progress.step += 1
+                progress.totals.steps += 1
+                progress.totals.targets += numbers.shape[1]
 
-    def _valid_errors(self, wrong: npt.NDArray[np.bool_]) -> dict[str, list[float]]:
-        """Percent of wrong answers of each task, one figure for each restart that holds out questions of it."""
-        tasks = self.task_of[self.valid]
-        errors = {}
-        for task in sorted(set(self.task_of.tolist())):
-            of_task = tasks == task
-            counts = of_task.sum(axis=1)
-            errors[str(task)] = (100 * (wrong & of_task).sum(axis=1) / np.maximum(counts, 1))[counts > 0].tolist()
+    def validate(self, tick: Tick = lambda done, total: None) -> bool:
+        """Answer the held-out questions and end the epoch. Which restart is kept is decided at the end of training."""
+        tick(0, 1)
+        answers = answer_all(self.model, self.feed, self.valid, self._straight)
+        costs, wrong = answers.nats.mean(axis=1).tolist(), answers.wrong
+        tasks = self._valid_errors(wrong)
+        self.settle()  # the time of validation
+        for restart, progress in enumerate(self.progress):
+            if progress.diverged is not None:
+                continue
+            totals, n = progress.totals, self.train.shape[1]
+            line = {
+                "epoch": progress.epoch + 1,
+                "step": progress.step,
+                "train_cost": totals.nats / n,
+                "train_error": 100 * (totals.wrong / n),
+                "valid_cost": costs[restart],
+                "valid_error": 100 * float(wrong[restart].mean()),
+                "tasks": tasks[restart],
+                "lr": progress.schedule.rate(self.config),
+                "linear": progress.schedule.straight,  # type: ignore[union-attr]
+                "seconds": totals.seconds,
+            }
+            progress.end_epoch(self.config, line, costs[restart], {})
+        return False
+
+    def _valid_errors(self, wrong: npt.NDArray[np.bool_]) -> list[dict[str, float]]:
+        """Percent of wrong answers (R, n) by task, of each restart that holds out questions of it."""
+        errors: list[dict[str, float]] = [{} for _ in self.progress]
+        for task in self.tasks:
+            of_task = self._task_of_valid == task
+            counts, found = of_task.sum(axis=1), (wrong & of_task).sum(axis=1)
+            for restart in np.flatnonzero(counts):
+                errors[restart][str(task)] = float(100 * found[restart] / counts[restart])
         return errors
 
-    def finite(self) -> torch.Tensor:
-        """Which restarts (R,) have finite weights, and had finite costs in the epoch under way."""
-        weights = [p.detach().flatten(1).isfinite().all(1) for p in self.model.parameters()]
-        return torch.stack([self.sums[0].isfinite(), *weights]).all(0)
-
     @property
-    def finished(self) -> bool:
-        """Whether all restarts have had their epochs."""
-        return self.progress.schedule.finished(self.config)
+    def linear_epochs(self) -> list[int]:
+        """Epochs of each restart's linear start."""
+        return [progress.schedule.linear_epochs for progress in self.progress]  # type: ignore[union-attr]
 
-    def state(self) -> dict[str, Any]:
-        """The progress as plain values."""
-        return asdict(self.progress)
+    def line(self, epoch: int) -> dict[str, Any]:
+        """The line of metrics.jsonl of epoch 1, 2, ...: a value for each restart, None of one that diverged before."""
+        lines = [each.history[epoch - 1] if len(each.history) >= epoch else None for each in self.progress]
+        first = next(line for line in lines if line)
+        listed = {key: [line and line[key] for line in lines] for key in LISTED}
+        tasks = {
+            task: [line["tasks"][task] for line in lines if line and task in line["tasks"]]
+            for task in map(str, self.tasks)
+        }
+        return {key: listed.get(key, value) for key, value in first.items()} | {"tasks": tasks}
 
-    def take_up(self, state: dict[str, Any], sums: torch.Tensor) -> None:
-        """Go on from a state and its sums."""
-        self.progress = Progress.from_dict(state)
-        self.sums.copy_(sums)
+    def points(self, line: Mapping[str, Any]) -> dict[str, float]:
+        """Means over the restarts, errors by task, and the share of restarts in the linear start."""
+        means = {key: _mean(line[key]) for key in LISTED}
+        return means | {f"valid_error_task_{task}": _mean(each) for task, each in line["tasks"].items() if each}
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Progress as the first release wrote it, lists over the restarts; and the sums (2, R) of the epoch."""
+        first = self.progress[0]
+        each = [dataclasses.asdict(progress.schedule) for progress in self.progress]
+        progress: dict[str, Any] = {
+            "schedule": {key: [schedule[key] for schedule in each] for key in each[0]},
+            "epoch": self.epoch,
+            "step": self.steps,
+            "steps": self.steps_done,
+            "seconds": max(progress.totals.seconds for progress in self.progress),
+            "history": self.history,
+        }
+        if set(progress["schedule"]["scale"]) == {1.0}:  # as it was before there were halvings
+            del progress["schedule"]["scale"]
+        if first.halvings:
+            progress["halvings"] = first.halvings
+        totals = [each.totals for each in self.progress]
+        sums = torch.tensor([[each.nats for each in totals], [each.wrong for each in totals]], dtype=torch.float64)
+        return {"progress": progress}, {"sums": sums}
+
+    def restore(self, values: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Inverse of `state`."""
+        found, sums = values["progress"], tensors["sums"].tolist()
+        schedules = {"scale": [1.0] * len(self.progress)} | found["schedule"]
+        lines = [self._by_restart(line) for line in found["history"]]
+        steps = int(found["steps"])
+        for restart, progress in enumerate(self.progress):
+            own = [line[restart] for line in lines if line[restart]["train_cost"] is not None]
+            self.progress[restart] = Progress(
+                seed=progress.seed,
+                schedule=jsontext.as_dataclass(Halving, {key: schedules[key][restart] for key in schedules}),
+                epoch=len(own),
+                step=int(found["step"]),
+                totals=Totals(
+                    nats=sums[0][restart],
+                    wrong=sums[1][restart],
+                    steps=steps,
+                    targets=min(steps * self.config.batch_size, self.train.shape[1]),
+                    seconds=float(found["seconds"]),
+                ),
+                halvings=found.get("halvings", 0),
+                history=own,
+            )
+            if len(own) < len(lines):
+                self.progress[restart].leave_out(own[-1]["step"] if own else 0)
+
+    def _by_restart(self, line: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """The parts of a line of metrics.jsonl; a restart that diverged has None for its costs."""
+        there = [each is not None for each in line["train_cost"]]
+        parts = [dict(line) | {key: line[key][r] for key in LISTED} | {"tasks": {}} for r in range(len(self.progress))]
+        for task, found in line["tasks"].items():
+            holding = np.flatnonzero((self._task_of_valid == int(task)).any(axis=1)).tolist()
+            if len(found) != len(holding):
+                holding = [restart for restart in holding if there[restart]]
+            for restart, error in zip(holding, found, strict=True):
+                parts[restart]["tasks"][task] = error
+        return parts
+
+    def extract(self, restart: int | None = None) -> Answerer:
+        """A restart as a model of its own; that of the lowest validation cost unless it is named."""
+        chosen = (self.best_restart or 0) if restart is None else restart
+        vocabulary_size = next(self.model.parameters()).shape[1]
+        alone: Answerer = type(self.model)(self.model.config, vocabulary_size, 1)
+        self.model.take(chosen, alone)
+        return alone
+
+    @torch.no_grad()
+    def start_from(self, state: checkpoint.Checkpoint) -> None:
+        """Begin every restart with the weights of a checkpoint of a single model."""
+        alone = self.extract(0)
+        checkpoint.fill(alone, state)
+        for ours, theirs in zip(self.model.parameters(), alone.parameters(), strict=True):
+            ours.copy_(theirs)  # (1, ...) to (R, ...)
+
+    def parameter_norms(self) -> list[float]:
+        """The l2 norm of all parameters of each restart together."""
+        norms = [torch.linalg.vector_norm(p.detach().flatten(1), dim=1) for p in self.model.parameters()]
+        found: list[float] = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
+        return found
+
+
+def _mean(values: list[float | None]) -> float:
+    there = [float(value) for value in values if value is not None]
+    return float(np.mean(there)) if there else float("nan")

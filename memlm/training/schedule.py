@@ -1,4 +1,4 @@
-"""Learning rate schedules.
+"""Learning rate schedules, one state a restart.
 
 [P] is Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895; [C] its code,
 https://github.com/facebookarchive/MemNN.
@@ -6,13 +6,30 @@ https://github.com/facebookarchive/MemNN.
 
 import math
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 from memlm.config.training import QATrainConfig, TrainConfig
 
 
+class Schedule(Protocol):
+    """The learning rate of a restart, epoch by epoch. Fields are its state, settings come with each call."""
+
+    def rate(self, config: Any) -> float:
+        """The learning rate of the epoch under way; 0 after the last one."""
+
+    def epoch_ended(self, config: Any, epoch: int, cost: float) -> None:
+        """Take note of the validation cost of epoch 1, 2, ..., in nats per token or question."""
+
+    def finished(self, config: Any, *, epoch: int, step: int) -> str:
+        """Why training is over after these epochs and steps; empty while it is not."""
+
+    def halve(self) -> None:
+        """Halve the rate, after a loss that was not finite."""
+
+
 @dataclass(kw_only=True)
 class Annealing:
-    """The learning rate over epochs: [C] divides it when validation does not improve on the epoch before.
+    """The rate is divided when validation does not improve on the epoch before [C].
 
     "Improves" is a validation cost of at most 0.9999 times the previous one, which need not be the best one.
     With `after` > 0 the rate is divided after every epoch from that one on instead (Zaremba et al. 2014).
@@ -24,12 +41,16 @@ class Annealing:
     previous_cost: float | None = None
 
     @classmethod
-    def from_config(cls, config: TrainConfig) -> "Annealing":
+    def begin(cls, config: TrainConfig) -> "Annealing":
         """The state before the first epoch."""
         return cls(lr=config.lr, factor=config.anneal_factor, after=config.anneal_after)
 
-    def epoch_ended(self, epoch: int, cost: float) -> None:
-        """Take note of the validation cost (nats a token) of epoch 1, 2, ..."""
+    def rate(self, config: TrainConfig) -> float:
+        """The learning rate."""
+        return self.lr
+
+    def epoch_ended(self, config: TrainConfig, epoch: int, cost: float) -> None:
+        """Divide the rate if it is due."""
         if self.after:
             due = epoch >= self.after
         else:
@@ -38,53 +59,58 @@ class Annealing:
             self.lr /= self.factor
         self.previous_cost = cost
 
+    def finished(self, config: TrainConfig, *, epoch: int, step: int) -> str:
+        """max_steps, min_lr or epochs."""
+        if config.max_steps and step >= config.max_steps:
+            return "max_steps"
+        if epoch and self.lr < config.min_lr:
+            return "min_lr"
+        return "epochs" if epoch >= config.epochs else ""
+
+    def halve(self) -> None:
+        """Halve the rate."""
+        self.lr /= 2
+
 
 @dataclass(kw_only=True)
-class Schedule:
-    """Where each restart stands: whether it is still without the softmax, and its epochs without and with it."""
+class Halving:
+    """The rate is halved every so many epochs [P], after a linear start: epochs without the softmax in the memory."""
 
-    straight: list[bool]
-    linear_epochs: list[int]
-    epochs: list[int]
-    lowest_cost: list[float | None]  # of validation so far, nats a question
-    lowest_epoch: list[int]
+    straight: bool  # in the linear start
+    linear_epochs: int = 0
+    epochs: int = 0  # after the linear start
+    lowest_cost: float | None = None  # of validation in the linear start
+    lowest_epoch: int = 0
+    scale: float = 1.0  # halved when the loss was not finite
 
     @classmethod
-    def begin(cls, config: QATrainConfig) -> "Schedule":
-        """Before the first epoch."""
-        R = config.restarts
-        straight = [config.linear_start != "no"] * R
-        zeros = [0] * R
-        return cls(
-            straight=straight,
-            linear_epochs=list(zeros),
-            epochs=list(zeros),
-            lowest_cost=[None] * R,
-            lowest_epoch=list(zeros),
-        )
+    def begin(cls, config: QATrainConfig) -> "Halving":
+        """The state before the first epoch."""
+        return cls(straight=config.linear_start != "no")
 
-    def rates(self, config: QATrainConfig) -> list[float]:
-        """Each restart's learning rate: halved every so many epochs of the softmax [P]; 0 when its epochs are over."""
-        rates = []
-        for straight, epochs in zip(self.straight, self.epochs, strict=True):
-            halved = config.lr * 0.5 ** (epochs // config.halve_every)
-            rates.append(config.linear_lr if straight else halved if epochs < config.epochs else 0.0)
-        return rates
+    def rate(self, config: QATrainConfig) -> float:
+        """The learning rate; the linear start has its own."""
+        if self.straight:
+            return config.linear_lr * self.scale
+        halved = config.lr * 0.5 ** (self.epochs // config.halve_every)
+        return halved * self.scale if self.epochs < config.epochs else 0.0
 
-    def epoch_ended(self, config: QATrainConfig, costs: list[float]) -> None:
-        """Take note of the validation costs: a linear start ends when its cost stops falling, or at its last epoch."""
-        for r, cost in enumerate(costs):
-            if self.straight[r]:
-                self.linear_epochs[r] += 1
-                lowest = self.lowest_cost[r]
-                if math.isfinite(cost) and (lowest is None or cost < lowest):
-                    self.lowest_cost[r], self.lowest_epoch[r] = cost, self.linear_epochs[r]
-                waited = self.linear_epochs[r] - self.lowest_epoch[r]
-                stopped = config.linear_start == "validation" and waited >= config.linear_patience
-                self.straight[r] = not stopped and self.linear_epochs[r] < config.linear_epochs
-            else:
-                self.epochs[r] = min(self.epochs[r] + 1, config.epochs)
+    def epoch_ended(self, config: QATrainConfig, epoch: int, cost: float) -> None:
+        """Count the epoch. A linear start ends when its validation cost stops falling, or at its last epoch."""
+        if not self.straight:
+            self.epochs = min(self.epochs + 1, config.epochs)
+            return
+        self.linear_epochs += 1
+        if math.isfinite(cost) and (self.lowest_cost is None or cost < self.lowest_cost):
+            self.lowest_cost, self.lowest_epoch = cost, self.linear_epochs
+        waited = self.linear_epochs - self.lowest_epoch
+        stopped = config.linear_start == "validation" and waited >= config.linear_patience
+        self.straight = not stopped and self.linear_epochs < config.linear_epochs
 
-    def finished(self, config: QATrainConfig) -> bool:
-        """Whether all restarts have had their epochs."""
-        return min(self.epochs) >= config.epochs
+    def finished(self, config: QATrainConfig, *, epoch: int, step: int) -> str:
+        """Epochs, those of the linear start not counted."""
+        return "epochs" if self.epochs >= config.epochs else ""
+
+    def halve(self) -> None:
+        """Halve the rate."""
+        self.scale /= 2

@@ -1,179 +1,330 @@
-"""A model in training: the weights and everything else that training changes; a step of it, saved and loaded."""
+"""Language models in training: one model, or restarts of it side by side as one computation.
+
+R restarts, B rows of each, L targets in a row, M words that a row's windows cover, T tokens of the text.
+"""
 
 import dataclasses
 import math
-import time
-from collections.abc import Iterator
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from memlm import jsontext
 from memlm.config.training import TrainConfig
-from memlm.data.batches import Batch, gather, plan_epoch
+from memlm.data.batches import EMPTY, NOTHING, Batch, Span, gather, gather_together, plan_epoch
 from memlm.data.corpus.reading import Tokens
-from memlm.errors import MemlmError
 from memlm.evaluation.inputs import to_tensors
-from memlm.evaluation.perplexity import TokenNats, total
+from memlm.evaluation.perplexity import token_nats, total
 from memlm.kernels.cuda_graph import CapturedUpdate, Update
 from memlm.models.base import LanguageModel, State
 from memlm.models.device import choose_precision
 from memlm.models.layers.head import TrainableHead
+from memlm.models.memn2n import MemN2N
+from memlm.models.stacked import StackedMemN2N
 from memlm.runs import checkpoint
-from memlm.runs.folder import RunFolder
-from memlm.training.interfaces import DivergedError
-from memlm.training.metrics import epoch_metrics, sample_of, step_figures
+from memlm.training import metrics
+from memlm.training.learner import Learner, Tick
 from memlm.training.optim import ClippedSGD
-from memlm.training.progress import Progress, Totals, finished
+from memlm.training.progress import Progress, Totals
 from memlm.training.schedule import Annealing
 
+NO_TOKENS: Tokens = np.empty(0, np.int32)
 
-class Training:
-    """A model in training: the weights and everything else that training changes."""
 
-    def __init__(self, model: LanguageModel, config: TrainConfig, device: torch.device) -> None:
+class TextLearner(Learner):
+    """What one language model and several restarts have in common; `train` and `valid` are the texts (T,)."""
+
+    sums = ("nats", "grad_norm", "clipped_norm", "clipped")
+    model: LanguageModel
+    config: TrainConfig
+
+    def __init__(
+        self,
+        model: LanguageModel,
+        config: TrainConfig,
+        device: torch.device,
+        *,
+        over: Any,
+        train: Tokens = NO_TOKENS,
+        valid: Tokens = NO_TOKENS,
+    ) -> None:
+        super().__init__(config, device, lambda: Annealing.begin(config))
         assert isinstance(model.head, TrainableHead)  # the others have no gradient
         self.model = model.to(device)
         self.head = model.head
         self.head.precision = choose_precision(config.precision, device)
-        self.config = config
-        self.device = device
-        self.optimizer = ClippedSGD(model.parameters(), lr=config.lr, clip=config.clip)
-        self.progress = Progress(annealing=Annealing.from_config(config))
-        self.carried: State = None
-        self.steps_in_epoch = 0
+        self.optimizer = ClippedSGD(model.parameters(), clip=config.clip, over=over, restarts=config.restarts)
+        self.train, self.valid = train, valid
         captured = device.type == "cuda" and not self.head.asks_device
         self._update: Update = CapturedUpdate(self._updated) if captured else self._updated
-        # Nats, norms of gradients, clipped norms, clips, and steps up to which nats and norms were finite: over the
-        # epoch so far, on the device, for reading them costs CUDA a stop.
-        self._sums = torch.zeros(5, dtype=torch.float64, device=device)
-        self.start_clock()
-        torch.manual_seed(config.seed)  # dropout
+        self.set_rates()
 
-    def save(self, run: RunFolder) -> None:
-        """The state as the run's checkpoint `last`. Raises DivergedError instead of saving what is not finite."""
-        self.settle()
-        if not math.isfinite(parameter_norm(self.model)):
-            raise self.diverged("the norm of the weights", self.progress.step)
-        training = {"generator": torch.get_rng_state()}
-        if self.device.type == "cuda":
-            training["generator.cuda"] = torch.cuda.get_rng_state(self.device)
-        training |= {f"carried.{i}": tensor.contiguous() for i, tensor in enumerate(self.carried or ())}
-        meta = {"step": self.progress.step, "progress": dataclasses.asdict(self.progress)}
-        checkpoint.save(run.last, self.model, meta, training=training)
+    @abstractmethod
+    def _updated(self, inputs: Tensor, targets: Tensor, carried: State) -> State:
+        """All that a step does on the device: the weights and the sums change in place; the state to carry on."""
 
-    def load(self, run: RunFolder) -> None:
-        """Go on from the run's checkpoint `last`, or the one before it where that is damaged."""
-        state = checkpoint.read(run.last)
-        checkpoint.fill(self.model, state)
-        tensors = dict(state.training)
-        try:
-            self.progress = Progress.from_dict(state.meta["progress"])
-            torch.set_rng_state(tensors.pop("generator"))
-            cuda = tensors.pop("generator.cuda", None)
-            if cuda is not None and self.device.type == "cuda":
-                torch.cuda.set_rng_state(cuda, self.device)
-        except (KeyError, TypeError, RuntimeError):
-            raise MemlmError(f"{state.folder} is damaged: it does not hold the state of a training") from None
-        self.carried = tuple(tensors[name].to(self.device) for name in sorted(tensors)) or None
-        totals = self.progress.totals
-        sums = [totals.nats, totals.grad_norm, totals.clipped_norm, totals.clipped, totals.steps]
-        self._sums.copy_(torch.tensor(sums, dtype=torch.float64))
-        checkpoint.set_aside(run.last, state)
+    @abstractmethod
+    def _gathered(self, plans: Sequence[Sequence[Span]]) -> Iterator[Batch]:
+        """The batches that are left of the epoch's plans, one a restart."""
 
-    def start_epoch(self) -> None:
-        """Before the first step of an epoch: nothing is carried into it."""
-        self.carried = None
-        self._sums.zero_()
-
-    def batches(self, tokens: Tokens) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
         """What is still to be trained on in the epoch under way."""
-        progress = self.progress
-        if progress.totals.steps == 0:
+        if not self.steps_done:
             self.start_epoch()
         self.model.train()
-        self.optimizer.lr = progress.annealing.lr
-        plan = plan_epoch(self.config, len(tokens), progress.epoch)
-        self.steps_in_epoch = len(plan)
+        self.set_rates()
+        plans = [
+            plan_epoch(dataclasses.replace(self.config, restarts=1, seed=each.seed), len(self.train), each.epoch)
+            for each in self.progress
+        ]
+        self._lengths = [len(plan) for plan in plans]
+        self.steps_in_epoch = max(self._lengths)
         self.start_clock()
-        return (gather(tokens, span, self.model.context_size) for span in plan[progress.totals.steps :])
+        return self._gathered(plans)
+
+    def start_epoch(self) -> None:
+        """Before the first step of an epoch."""
+        self._sums.zero_()
 
     @property
     def epoch_is_whole(self) -> bool:
-        """Whether the epoch under way has had all its steps."""
-        return self.progress.totals.steps == self.steps_in_epoch
+        """Whether each restart that trains has had all steps of the epoch under way."""
+        done = [progress.totals.steps for progress in self.progress]
+        return all(steps in (0, length) for steps, length in zip(done, self._lengths, strict=True))
 
-    @property
-    def finished(self) -> str:
-        """Why training is over; empty while it is not."""
-        return finished(self.progress, self.config)
+    def _add(self, nats: Tensor, norms: Tensor) -> Tensor:
+        """Add a step's nats and gradient norms, () or (R,), to the sums; which of them are finite so far, (R,)."""
+        clipped = norms.clamp(max=self.config.clip)
+        step = torch.stack([nats, norms, clipped, (norms > clipped).to(norms.dtype)])
+        self._sums[:4] += step.view(4, -1)
+        finite = self._sums[:2].sum(0).isfinite()  # once a restart's are not, they never are again
+        self._sums[4] += finite
+        return finite
 
-    def start_clock(self) -> None:
-        """Count the time from now on as spent on steps."""
-        self._clock = time.perf_counter()
+    def wants_point(self) -> bool:
+        """Every `log_every` steps of the epoch."""
+        return self.steps_done % self.config.log_every == 0
+
+    def point(self) -> tuple[Totals, dict[str, float]] | None:
+        """Totals over the restarts, and means of their figures; tokens per second are those of all together."""
+        self.settle()
+        if self.steps == self.logged_step:  # there is one: the others catch up with the furthest
+            return None
+        recents, figures = [Totals()], []
+        for progress, norm in zip(self.progress, self.parameter_norms(), strict=True):
+            recent = progress.totals.since(progress.logged)
+            if recent.steps:
+                progress.logged = dataclasses.replace(progress.totals)
+                recents.append(recent)
+                figures.append(
+                    metrics.step_figures(recent, lr=progress.schedule.rate(self.config), parameter_norm=norm)
+                )
+        if not figures:
+            return None
+        recent = metrics.together(recents)
+        means = {name: sum(each[name] for each in figures) / len(figures) for name in figures[0]}
+        return recent, means | {"tokens_per_second": recent.targets / recent.seconds}
+
+    def validate(self, tick: Tick = lambda done, total: None) -> bool:
+        """Score the validation text (T,) and end the epoch of each restart that trained."""
+        nats = np.atleast_2d(token_nats(self.model, self.valid, tick=lambda: tick(0, 0)))
+        before = self.best_restart, self.best and self.best.best_step
+        norms, figures = self.parameter_norms(), {}
+        for restart, progress in enumerate(self.progress):
+            if not progress.totals.steps:
+                continue
+            if not math.isfinite(total(nats[restart]).nats):
+                self.leave_out(restart, "the validation loss", progress.step)
+                continue
+            rate = progress.schedule.rate(self.config)
+            figures[restart] = metrics.step_figures(progress.totals, lr=rate, parameter_norm=norms[restart])
+        self.settle()  # the time of validation
+        for restart, own in figures.items():
+            progress, score = self.progress[restart], total(nats[restart])
+            line = metrics.epoch_metrics(progress, own, valid_perplexity=score.perplexity)
+            about = {key: line[key] for key in ("epoch", "step", "valid_perplexity")}
+            about |= {"sample": metrics.sample_of(nats[restart])}
+            progress.end_epoch(self.config, line, score.nats_per_token, about)
+        return before != (self.best_restart, self.best and self.best.best_step)
+
+    def line(self, epoch: int) -> dict[str, Any]:
+        """The line of metrics.jsonl of epoch 1, 2, ..."""
+        if len(self.progress) == 1:
+            return self.progress[0].history[epoch - 1]
+        return metrics.line_of_restarts(self.progress, epoch)
+
+    def points(self, line: Mapping[str, Any]) -> dict[str, float]:
+        """The points that a line of metrics.jsonl is on the curves."""
+        return metrics.points(line)
+
+    def extract(self) -> LanguageModel:
+        """The model of the best restart as it is now."""
+        return self.model
+
+
+class SingleLearner(TextLearner):
+    """One language model."""
+
+    def __init__(self, model: LanguageModel, config: TrainConfig, device: torch.device, **texts: Tokens) -> None:
+        super().__init__(model, config, device, over="model", **texts)
+        self.carried: State = None
+        torch.manual_seed(config.seed)  # dropout
+
+    def start_epoch(self) -> None:
+        """Nothing is carried into an epoch."""
+        super().start_epoch()
+        self.carried = None
+
+    def _gathered(self, plans: Sequence[Sequence[Span]]) -> Iterator[Batch]:
+        (plan,) = plans
+        return (gather(self.train, span, self.model.context_size) for span in plan[self.steps_done :])
 
     def step(self, batch: Batch) -> None:
         """One update on the summed loss of a batch."""
         inputs, targets = to_tensors(batch, self.device)
         self.carried = self._update(inputs, targets, self.carried)
-        self.progress.step += 1
-        self.progress.totals.steps += 1
-        self.progress.totals.targets += targets.numel()
+        (progress,) = self.progress
+        progress.step += 1
+        progress.totals.steps += 1
+        progress.totals.targets += targets.numel()
 
     def _updated(self, inputs: Tensor, targets: Tensor, carried: State) -> State:
-        """All that a step does on the device: the weights and the sums change in place; the state to carry on."""
         hidden, state = self.model(inputs, carried)
         rows = hidden.flatten(0, 1)
         nats, grad = self.head.backward(rows.detach(), targets.flatten())
         rows.backward(grad)
-        norm = self.optimizer.step()
-        clipped = norm.clamp(max=self.config.clip)
-        self._sums[:4] += torch.stack([nats.sum(), norm, clipped, (norm > clipped).to(norm.dtype)])
-        self._sums[4] += self._sums[:2].sum().isfinite()  # once it is not, it never is again
+        norm = self.optimizer.norms()
+        self.optimizer.step(norm)
+        self._add(nats.sum(), norm)
         return None if state is None else tuple(tensor.detach() for tensor in state)
 
-    def settle(self) -> None:
-        """Bring the totals up to date. Raises DivergedError, naming the step, if a loss or gradient was not finite."""
-        nats, norms, clipped_norms, clipped, good = self._sums.tolist()
-        totals = self.progress.totals
-        if not math.isfinite(nats + norms):
-            raise self.diverged("the loss or its gradient", self.progress.step - totals.steps + round(good) + 1)
-        totals.nats, totals.grad_norm, totals.clipped_norm = nats, norms, clipped_norms
-        totals.clipped = round(clipped)
-        totals.seconds += time.perf_counter() - self._clock
-        self.start_clock()
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """Progress; the state that is carried, and the generators of dropout."""
+        tensors = {"generator": torch.get_rng_state()}
+        if self.device.type == "cuda":
+            tensors["generator.cuda"] = torch.cuda.get_rng_state(self.device)
+        tensors |= {f"carried.{i}": tensor.contiguous() for i, tensor in enumerate(self.carried or ())}
+        return {"progress": to_dict(self.progress[0])}, tensors
 
-    def note_point(self) -> tuple[Totals, dict[str, float]]:
-        """Totals and figures of the steps since the last point of the curves, if any: this is the next point."""
-        self.settle()
-        recent = self.progress.totals.since(self.progress.logged)
-        if not recent.steps:
-            return recent, {}
-        self.progress.logged = dataclasses.replace(self.progress.totals)
-        return recent, self._figures(recent)
+    def restore(self, values: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Inverse of `state`."""
+        self.progress = [from_dict(values["progress"], self.config.seed)]
+        torch.set_rng_state(tensors.pop("generator"))
+        cuda = tensors.pop("generator.cuda", None)
+        if cuda is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(cuda, self.device)
+        self.carried = tuple(tensors[name].to(self.device) for name in sorted(tensors)) or None
 
-    def end_epoch(self, nats: TokenNats) -> bool:
-        """Take note of validation: of the nats (T,) of its tokens. Whether the state is the best so far."""
-        progress, score = self.progress, total(nats)
-        if not math.isfinite(score.nats):
-            raise self.diverged("the validation loss", progress.step)
-        figures = self._figures(progress.totals)
-        self.settle()  # the time of validation
-        metrics = epoch_metrics(progress, figures, valid_perplexity=score.perplexity)
-        return progress.end_epoch(metrics, score.nats_per_token, sample_of(nats))
+    def start_from(self, state: checkpoint.Checkpoint) -> None:
+        """Begin with the weights of a checkpoint."""
+        checkpoint.fill(self.model, state)
 
-    def best_model(self) -> LanguageModel:
-        """The model as it is now."""
-        return self.model
-
-    def _figures(self, totals: Totals) -> dict[str, float]:
-        return step_figures(totals, lr=self.optimizer.lr, parameter_norm=parameter_norm(self.model))
-
-    def diverged(self, what: str, step: int) -> DivergedError:
-        """The error that names the step and the learning rate."""
-        return DivergedError(f"{what} is not finite at step {step}, at learning rate {self.optimizer.lr:.4g}")
+    def parameter_norms(self) -> list[float]:
+        """The l2 norm of all parameters together."""
+        norms = torch._foreach_norm([p.detach() for p in self.model.parameters()])
+        return [float(torch.linalg.vector_norm(torch.stack(list(norms))))]
 
 
-def parameter_norm(model: LanguageModel) -> float:
-    """The l2 norm of all parameters together."""
-    norms = torch._foreach_norm([p.detach() for p in model.parameters()])
-    return float(torch.linalg.vector_norm(torch.stack(list(norms))))
+class StackedLearner(TextLearner):
+    """Restarts of a memory network, of seeds that follow each other, in one computation.
+
+    Each ends as the model that is trained alone with its seed: it has its own initial weights, order of the text,
+    clip, schedule and end. Restarts whose epoch has fewer steps wait for the others at its end.
+    """
+
+    model: StackedMemN2N
+
+    def __init__(self, model: StackedMemN2N, config: TrainConfig, device: torch.device, **texts: Tokens) -> None:
+        super().__init__(model, config, device, over="restart", **texts)
+        self._alone = MemN2N(model.config, model.vocabulary_size).to(device)
+
+    def _gathered(self, plans: Sequence[Sequence[Span]]) -> Iterator[Batch]:
+        """Batches of one shape, in which restarts that wait or train no more have no targets."""
+        config = self.config
+        length = 1 if config.sampling == "windows" else config.chunk_length
+        while True:
+            spans = [
+                plan[each.totals.steps] if each.trains(config) and each.totals.steps < len(plan) else NOTHING
+                for plan, each in zip(plans, self.progress, strict=True)
+            ]
+            if not any(span.length for span in spans):
+                return
+            rows = config.batch_size // length
+            yield gather_together(self.train, spans, self.model.context_size, rows=rows, length=length)
+
+    def step(self, batch: Batch) -> None:
+        """One update of each restart that has targets in the batch, on their summed loss."""
+        inputs, targets = to_tensors(batch, self.device)
+        self._update(inputs, targets.flatten(1), None)
+        counts = (batch.targets != EMPTY).sum(axis=(1, 2)).tolist()
+        for progress, count in zip(self.progress, counts, strict=True):
+            if count:
+                progress.step += 1
+                progress.totals.steps += 1
+                progress.totals.targets += count
+
+    def _updated(self, inputs: Tensor, targets: Tensor, carried: State) -> State:
+        """Of inputs (R, B, M) and targets (R, B L); no restart sees another."""
+        hidden, _ = self.model(inputs)
+        rows = hidden.flatten(1, 2)
+        there = targets >= 0
+        own = there.unsqueeze(2)
+        nats, grad = self.head.backward(torch.where(own, rows.detach(), 0), targets.clamp_min(0))
+        rows.backward(torch.where(own, grad, 0))
+        norms = self.optimizer.norms()
+        finite = self._add(torch.where(there, nats, 0).sum(1), norms)
+        self.optimizer.step(norms, where=finite)
+        return None
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The progress of each restart."""
+        standings = {
+            "seeds": [progress.seed for progress in self.progress],
+            "each": [to_dict(progress) for progress in self.progress],
+            "diverged": [progress.diverged for progress in self.progress],
+        }
+        return {"standings": standings}, {}
+
+    def restore(self, values: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Inverse of `state`."""
+        standings = values["standings"]
+        parts = zip(standings["each"], standings["seeds"], standings["diverged"], strict=True)
+        self.progress = [dataclasses.replace(from_dict(each, seed), diverged=at) for each, seed, at in parts]
+
+    def extract(self) -> MemN2N:
+        """The restart that has been best, as it is now."""
+        best = self.best_restart
+        self.model.take(0 if best is None else best, self._alone)
+        return self._alone
+
+    def start_from(self, state: checkpoint.Checkpoint) -> None:
+        """Begin every restart with the weights of a checkpoint of a single model."""
+        checkpoint.fill(self._alone, state)
+        for restart in range(len(self.progress)):
+            self.model.put(restart, self._alone)
+
+    def parameter_norms(self) -> list[float]:
+        """The l2 norm of all parameters of each restart together."""
+        norms = [torch.linalg.vector_norm(p.detach().flatten(1), dim=1) for p in self.model.parameters()]
+        found: list[float] = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
+        return found
+
+
+def to_dict(progress: Progress) -> dict[str, Any]:
+    """A progress as checkpoints hold it, in the order of the first release."""
+    values = dataclasses.asdict(progress)
+    for totals in (values["totals"], values["logged"]):
+        del totals["wrong"]
+    del values["seed"], values["diverged"]
+    return {"annealing": values.pop("schedule")} | values
+
+
+def from_dict(values: Mapping[str, Any], seed: int) -> Progress:
+    """Inverse of `to_dict`."""
+    values = dict(values)
+    schedule = jsontext.as_dataclass(Annealing, values.pop("annealing"))
+    return Progress.from_dict(values | {"seed": seed, "schedule": schedule})

@@ -168,6 +168,6 @@ def test_nats_go_with_the_run(memlm: Memlm, corpus: Path, monkeypatch: pytest.Mo
     assert memlm(*again, "--overwrite", "--seed", 5).exit_code == 0
     assert kept.read_bytes() != before
 
-    monkeypatch.setattr("memlm.cli.signals.SignalRequests.stop", lambda stop: True)
+    monkeypatch.setattr("memlm.experiments.signals.SignalRequests.stop", lambda stop: True)
     assert memlm("train", "--resume", "runs/a", "--epochs", 3).exit_code == 0
     assert list(kept.parent.iterdir()) == []

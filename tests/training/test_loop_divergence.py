@@ -1,6 +1,5 @@
 """A loss that is not finite: the step is named, nothing bad is saved, and with `halve` training goes back and on."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -8,28 +7,28 @@ import pytest
 import torch
 
 from memlm.config.run import Config
+from memlm.data import dataset
 from memlm.data.dataset import TextDataset
 from memlm.errors import MemlmError
 from memlm.models.layers.head import SoftmaxHead
 from memlm.runs import checkpoint
 from memlm.training.interfaces import DivergedError
-from memlm.training.text import Training
-from tests.training.test_loop import (
+from memlm.training.text import SingleLearner
+from tests.helpers.training import (
     MEMORY,
     RECURRENT,
     after_calls,
-    data,
     go_on_and_end_like,
     reopen,
     run_fit,
     start,
 )
+from tests.helpers.training import with_train as with_settings
 
-__all__ = ["data"]  # a fixture
 
-
-def with_settings(config: Config, **values: Any) -> Config:
-    return dataclasses.replace(config, train=config.train.replace(values))
+@pytest.fixture
+def data(corpus: Path) -> TextDataset:
+    return dataset.load(str(corpus))
 
 
 def poison(patch: pytest.MonkeyPatch, *, step: int, what: str) -> None:
@@ -54,12 +53,12 @@ def test_the_exact_step_is_named_and_the_last_good_state_goes_on(
 ):
     config = with_settings(config, checkpoint_every="10")
     straight, run = start(config, data, tmp_path / "straight")
-    assert run_fit(straight, run, data) == "epochs"
+    assert run_fit(straight, run) == "epochs"
     broken, folder = start(config, data, tmp_path / "broken")
     with monkeypatch.context() as patch:
         poison(patch, step=step, what=what)
         with pytest.raises(DivergedError, match=rf"at step {step}, at learning rate 0\.\d+; .*last, of step \d+, is"):
-            run_fit(broken, folder, data)
+            run_fit(broken, folder)
     good = checkpoint.read(folder.last)
     assert step - 10 <= good.step < step
     assert all(tensor.isfinite().all() for tensor in good.model.values())
@@ -79,15 +78,15 @@ def test_what_is_not_finite_is_never_saved(data: TextDataset, tmp_path: Path):
 
 def diverges_above(patch: pytest.MonkeyPatch, rate: float, *, after: int) -> None:
     """Every step after number `after` has an infinite loss at a learning rate above `rate`."""
-    real = Training.step
+    real = SingleLearner.step
 
-    def step(training: Training, batch: Any) -> None:
+    def step(training: SingleLearner, batch: Any) -> None:
         real(training, batch)
-        if training.optimizer.lr > rate and training.progress.step > after:
+        if training.optimizer.rates[0] > rate and training.steps > after:
             training._sums[0] = float("nan")
             training._sums[4] -= 1
 
-    patch.setattr(Training, "step", step)
+    patch.setattr(SingleLearner, "step", step)
 
 
 def test_halve_goes_back_with_half_the_rate_which_a_resume_keeps(
@@ -96,14 +95,14 @@ def test_halve_goes_back_with_half_the_rate_which_a_resume_keeps(
     config = with_settings(MEMORY, on_divergence="halve", lr=0.05)
     diverges_above(monkeypatch, 0.02, after=30)
     whole, run = start(config, data, tmp_path / "whole")
-    assert run_fit(whole, run, data) == "epochs"
+    assert run_fit(whole, run) == "epochs"
     assert [line["halvings"] for line in run.metrics()] == [0, 2, 2]
     assert [line["lr"] for line in run.metrics()] == [0.05, 0.0125, 0.0125]
     first = run.metrics()[0]["step"]
     assert [f"going on from step {first} at half the rate" in line for line in caplog.messages] == [True, True]
 
     broken, folder = start(config, data, tmp_path / "broken")
-    assert run_fit(broken, folder, data, after_calls(75)) == "stopped"  # after both halvings
+    assert run_fit(broken, folder, after_calls(75)) == "stopped"  # after both halvings
     go_on_and_end_like(whole, run, folder, config, data)
 
 
@@ -111,10 +110,10 @@ def test_the_rate_is_halved_five_times_at_most(data: TextDataset, tmp_path: Path
     diverges_above(monkeypatch, 0.0, after=25)
     training, run = start(with_settings(MEMORY, on_divergence="halve"), data, tmp_path / "run")
     with pytest.raises(MemlmError, match=r"learning rate 0\.001563, which was halved 5 times; .* is the last good"):
-        run_fit(training, run, data)
+        run_fit(training, run)
     resumed = reopen(MEMORY, data)
     resumed.load(run)
-    assert (resumed.progress.halvings, resumed.progress.annealing.lr) == (5, 0.05 / 32)
+    assert (resumed.progress[0].halvings, resumed.progress[0].schedule.rate(MEMORY.train)) == (5, 0.05 / 32)
 
 
 def test_a_stop_that_is_asked_for_is_heeded_after_going_back(
@@ -122,5 +121,5 @@ def test_a_stop_that_is_asked_for_is_heeded_after_going_back(
 ):
     diverges_above(monkeypatch, 0.03, after=5)
     training, run = start(with_settings(MEMORY, on_divergence="halve"), data, tmp_path / "run")
-    assert run_fit(training, run, data, after_calls(8)) == "stopped"
+    assert run_fit(training, run, after_calls(8)) == "stopped"
     assert checkpoint.read(run.last).meta["progress"]["halvings"] == 1

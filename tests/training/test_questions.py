@@ -2,14 +2,12 @@
 
 import dataclasses
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from memlm.config.models import AnswererConfig, LSTMAnswererConfig
 from memlm.config.recipes import QA_RECIPES, qa_recipe
@@ -20,16 +18,17 @@ from memlm.data.questions.encode import QuestionSet, encode, vocabulary
 from memlm.data.questions.tasks import Tasks
 from memlm.errors import MemlmError
 from memlm.evaluation.answers import answer_all, judge
-from memlm.experiments import qa_runs
-from memlm.experiments.qa_fit import fit
+from memlm.experiments.question_run import judge_restarts
 from memlm.inference import load
 from memlm.models import build
 from memlm.models.answerer import Answerer
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
-from memlm.training.optim import MatrixClippedSGD
-from memlm.training.questions import Training
-from memlm.training.schedule import Schedule
+from memlm.training.interfaces import Observer
+from memlm.training.learner import Learner
+from memlm.training.questions import QuestionLearner
+from memlm.training.schedule import Halving
+from tests.helpers.training import after_calls, run_fit, without_times
 
 PEOPLE, PLACES = ("ann", "bob", "cleo"), ("hall", "park", "shop")
 QUESTIONS = 120
@@ -72,21 +71,25 @@ def questions() -> QuestionSet:
     return encode(ASKED, WORDS, memory_size=6)
 
 
-def start(config: QAConfig, questions: QuestionSet) -> Training:
+def start(config: QAConfig, questions: QuestionSet) -> QuestionLearner:
     model = build.build_answerer(config, len(WORDS), restarts=config.train.restarts)
     model.initialise(config.train.seeds)
-    return Training(model, config.train, questions, np.ones(len(questions), np.int64), torch.device("cpu"))
+    return QuestionLearner(model, config.train, questions, np.ones(len(questions), np.int64), torch.device("cpu"))
 
 
 def with_train(config: QAConfig, **values: Any) -> QAConfig:
     return dataclasses.replace(config, train=config.train.replace(values))
 
 
-def train(training: Training, epochs: int) -> list[dict[str, Any]]:
+def train(training: QuestionLearner, epochs: int) -> list[dict[str, Any]]:
     lines = []
     for _ in range(epochs):
-        assert training.epoch()
-        lines.append(training.end_epoch())
+        for batch in training.batches():
+            training.step(batch)
+        assert training.epoch_is_whole
+        training.settle()
+        training.validate()
+        lines.append(training.line(training.epoch))
     return lines
 
 
@@ -113,156 +116,144 @@ def test_restarts_trained_together_are_those_trained_alone(config: QAConfig, que
             torch.testing.assert_close(ours[restart], theirs[0], rtol=1e-5, atol=1e-5)
 
 
-class Silent:
-    def begin(self, training: Any, numbers: Any, run: Any) -> None: ...
-
-    def epoch(self, metrics: dict[str, Any]) -> None: ...
-
-    def saved(self, step: int) -> None: ...
-
-    def end(self, summary: dict[str, Any]) -> None: ...
-
-
-class Ask:
-    """Stands in for the signals: asks to stop when it was asked `stop_after` times, and to save where `save` does."""
-
-    def __init__(self, stop_after: float = math.inf, save: Callable[[], bool] = lambda: False) -> None:
-        self.left, self.save = stop_after, save
-
-    def stop(self) -> bool:
-        self.left -= 1
-        return self.left < 0
-
-
-def without_times(run: RunFolder) -> list[dict[str, Any]]:
-    return [{key: value for key, value in line.items() if key != "seconds"} for line in run.metrics()]
-
-
 @pytest.mark.parametrize("stop_after", [1, 6, 17])
 def test_a_stopped_run_goes_on_exactly_where_it_was(stop_after: int, questions: QuestionSet, tmp_path: Path):
     whole, run = start(SMALL, questions), RunFolder.create(tmp_path / "whole", SMALL)
-    assert fit(whole, run, Silent(), Ask())
+    assert run_fit(whole, run) == "epochs"
     broken = RunFolder.create(tmp_path / "broken", SMALL)
-    assert not fit(start(SMALL, questions), broken, Silent(), Ask(stop_after))
+    assert run_fit(start(SMALL, questions), broken, after_calls(stop_after)) == "stopped"
     resumed = start(SMALL, questions)
-    qa_runs.restore(resumed, broken)
-    assert resumed.progress.step == stop_after
-    assert fit(resumed, broken, Silent(), Ask())
+    resumed.load(broken)
+    assert run_fit(resumed, broken) == "epochs"
     assert without_times(broken) == without_times(run)
     for ours, theirs in zip(parameters(resumed.model), parameters(whole.model), strict=True):
         assert torch.equal(ours, theirs)
 
 
+def test_more_epochs_go_on_as_if_they_had_been_asked_for_at_first(questions: QuestionSet, tmp_path: Path):
+    config = with_train(SMALL, linear_start="fixed", linear_epochs=2)
+    whole, run = start(config, questions), RunFolder.create(tmp_path / "whole", config)
+    assert run_fit(whole, run) == "epochs"
+    short, broken = with_train(config, epochs=2), RunFolder.create(tmp_path / "broken", config)
+    assert run_fit(start(short, questions), broken) == "epochs"
+    resumed = start(config, questions)
+    resumed.load(broken)
+    assert run_fit(resumed, broken) == "epochs"
+    assert without_times(broken) == without_times(run)
+    for ours, theirs in zip(parameters(resumed.model), parameters(whole.model), strict=True):
+        assert torch.equal(ours, theirs)
+
+
+@pytest.mark.parametrize(("every", "steps"), [("0", [0, 16]), ("5", [0, 5, 10, 15, 16])])
+def test_checkpoints_are_made_when_they_are_due_and_at_the_end(
+    every: str, steps: list[int], questions: QuestionSet, tmp_path: Path
+):
+    """And not after each epoch, which takes a moment."""
+    config = with_train(SMALL, checkpoint_every=every, linear_start="no")
+    run, training, found = RunFolder.create(tmp_path / "run", config), start(config, questions), []
+
+    class Noting(Observer):
+        def saved(self, learner: Learner, asked: bool) -> None:
+            found.append(checkpoint.read_this(run.last).step)
+
+    assert run_fit(training, run, observers=[Noting()]) == "epochs"
+    assert found == steps
+    assert len(run.metrics()) == 4
+
+
 def test_a_state_that_is_not_of_a_training_is_one_error(questions: QuestionSet, tmp_path: Path):
     run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
-    checkpoint.save(run.last, training.model, {"step": 1, "progress": {"epoch": 1}}, training={"sums": training.sums})
+    sums = {"sums": torch.zeros(2, 3)}
+    checkpoint.save(run.last, training.model, {"step": 1, "progress": {"epoch": 1}}, training=sums)
     with pytest.raises(MemlmError, match="does not hold the state"):
-        qa_runs.restore(training, run)
+        training.load(run)
 
 
 def test_a_damaged_checkpoint_does_not_take_the_place_of_the_one_before_it(questions: QuestionSet, tmp_path: Path):
     run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
     for _ in range(2):
         train(training, 1)
-        qa_runs.save(training, run)
+        training.save(run)
     weights = run.last / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     resumed = start(SMALL, questions)
-    qa_runs.restore(resumed, run)
-    assert resumed.progress.epoch == 1
-    qa_runs.save(resumed, run)
-    assert checkpoint.read_this(checkpoint.previous(run.last)).step == resumed.progress.step
+    resumed.load(run)
+    assert resumed.epoch == 1
+    resumed.save(run)
+    assert checkpoint.read_this(checkpoint.previous(run.last)).step == resumed.steps
     broken = {"step": 1, "progress": {"epoch": 1}}
-    checkpoint.save(checkpoint.previous(run.last), training.model, broken, training={"sums": training.sums})
+    checkpoint.save(checkpoint.previous(run.last), training.model, broken, training={"sums": torch.zeros(2, 3)})
     weights.write_bytes(b"")
     with pytest.raises(MemlmError, match=r"last\.previous is damaged: it does not hold the state"):
-        qa_runs.restore(resumed, run)
+        resumed.load(run)
 
 
 def test_a_checkpoint_that_is_asked_for_is_made_at_once(questions: QuestionSet, tmp_path: Path):
     run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
     saved = []
 
-    class Noting(Silent):
-        def saved(self, step: int) -> None:
-            saved.append((step, checkpoint.read_this(run.last).step))
+    class Noting(Observer):
+        def saved(self, learner: Learner, asked: bool) -> None:
+            if asked:
+                saved.append((learner.steps, checkpoint.read_this(run.last).step))
 
-    assert fit(training, run, Noting(), Ask(save=lambda: training.progress.step == 2 and not saved))
+    run_fit(training, run, save=lambda: training.steps == 2 and not saved, observers=[Noting()])
     assert saved == [(2, 2)]  # within an epoch
 
 
-@pytest.mark.parametrize("stop_after", [1, math.inf])
+@pytest.mark.parametrize("stop_after", [1, 10_000])
 def test_where_no_restart_is_finite_training_stops_and_the_last_good_state_stays(
-    stop_after: float, questions: QuestionSet, tmp_path: Path
+    stop_after: int, questions: QuestionSet, tmp_path: Path
 ):
     run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
     train(training, 1)
-    qa_runs.save(training, run)
+    training.save(run)
     for parameter in training.model.parameters():
         parameter.data.fill_(math.nan)
-    refusal = (
-        r"no restart has a finite cost in epoch 2, at learning rate 0\.1; .*last, of step 4, is the last good state"
-    )
+    refusal = r"no restart is left: .* at learning rate 0\.1; .*last, of step 4, is the last good state"
     with pytest.raises(MemlmError, match=refusal):
-        fit(training, run, Silent(), Ask(stop_after))
+        run_fit(training, run, after_calls(stop_after))
     assert checkpoint.read_this(run.last).meta["progress"]["epoch"] == 1
     assert not checkpoint.previous(run.last).exists()
 
 
-def test_a_restart_that_is_not_finite_does_not_stop_the_others(questions: QuestionSet, tmp_path: Path):
+def test_a_restart_that_is_not_finite_is_left_out_and_the_others_go_on(questions: QuestionSet, tmp_path: Path):
     run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
+    train(training, 1)
     next(training.model.parameters()).data[1, 0, 0] = math.inf
-    assert fit(training, run, Silent(), Ask())
-    assert training.finite().tolist() == [True, False, True]
+    assert run_fit(training, run) == "epochs"
+    assert [each.diverged is None for each in training.progress] == [True, False, True]
+    costs = [line["valid_cost"] for line in run.metrics()]
+    assert [cost[1] is None for cost in costs] == [False] + [True] * (len(costs) - 1)
+    assert all(cost[0] is not None and cost[2] is not None for cost in costs)
+    again = start(SMALL, questions)
+    again.load(run)
+    assert again.history == training.history
+    assert [each.diverged is None for each in again.progress] == [True, False, True]
 
 
-def test_each_matrix_of_each_restart_is_clipped_on_its_own():
-    small, large = nn.Parameter(torch.zeros(2, 3, 4)), nn.Parameter(torch.zeros(2, 5))
-    small.grad, large.grad = torch.ones(2, 3, 4), torch.full((2, 5), 100.0)
-    small.grad[1] *= 50
-    MatrixClippedSGD([small, large], clip=40.0).step(torch.tensor([0.5, 0.25]))
-    assert small.grad is None
-    small, large = small.detach(), large.detach()
-    assert torch.equal(small[0], torch.full((3, 4), -0.5))  # norm 3.5: as it is
-    assert float(small[1].norm()) == pytest.approx(0.25 * 40)
-    assert float(large[0].norm()) == pytest.approx(0.5 * 40)
-    assert float(large[1].norm()) == pytest.approx(0.25 * 40)
+def test_halve_goes_back_with_half_the_rate(
+    questions: QuestionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    config = with_train(SMALL, restarts=1, on_divergence="halve", linear_start="no", lr=0.1, checkpoint_every="2")
+    real = QuestionLearner.step
 
+    def step(learner: QuestionLearner, batch: Any) -> None:
+        real(learner, batch)
+        if learner.steps > 5 and learner.optimizer.rates[0] > 0.03:
+            learner._sums[0] = math.nan
 
-def test_a_linear_start_ends_when_the_validation_cost_stops_falling():
-    config = QATrainConfig(
-        restarts=2, linear_start="validation", linear_patience=2, linear_epochs=5, linear_lr=0.3, lr=0.1, epochs=3
-    )
-    schedule = Schedule.begin(config)
-    costs = [[9.0, 9.0], [8.0, 8.0], [8.5, 7.0], [8.5, 6.0], [0.1, 5.0], [0.1, 4.0], [0.1, 3.0], [0.1, 2.0]]
-    straight, rates = [], []
-    for cost in costs:
-        straight.append(list(schedule.straight))
-        rates.append(schedule.rates(config))
-        assert not schedule.finished(config)
-        schedule.epoch_ended(config, cost)
-    assert [s for s, _ in straight] == [True] * 4 + [False] * 4  # no new low in epochs 3 and 4
-    assert [s for _, s in straight] == [True] * 5 + [False] * 3  # five at most
-    assert [r for r, _ in rates] == [0.3] * 4 + [0.1] * 3 + [0.0]  # its epochs are over
-    assert schedule.finished(config)
-
-
-def test_a_linear_start_of_fixed_epochs_ignores_the_cost():
-    config = QATrainConfig(restarts=1, linear_start="fixed", linear_patience=1, linear_epochs=3)
-    schedule = Schedule.begin(config)
-    for _ in range(3):
-        assert schedule.straight == [True]
-        schedule.epoch_ended(config, [math.nan])
-    assert schedule.straight == [False]
-
-
-def test_the_rate_is_halved_every_so_many_epochs():
-    config = QATrainConfig(restarts=1, lr=0.08, halve_every=2, epochs=5)
-    schedule, rates = Schedule.begin(config), []
-    for _ in range(6):
-        rates += schedule.rates(config)
-        schedule.epoch_ended(config, [1.0])
-    assert rates == [0.08, 0.08, 0.04, 0.04, 0.02, 0.0]
+    monkeypatch.setattr(QuestionLearner, "step", step)
+    run, training = RunFolder.create(tmp_path / "run", config), start(config, questions)
+    assert run_fit(training, run) == "epochs"
+    assert [line["lr"] for line in run.metrics()] == [
+        [0.025]
+    ] * 4  # step 4, of the checkpoint, is before the first validation
+    assert len([line for line in caplog.messages if "at half the rate" in line]) == 2
+    again = start(config, questions)
+    again.load(run)
+    assert again.progress[0].halvings == 2
+    assert again.progress[0].schedule.rate(config.train.replace({"epochs": 9})) == 0.025
 
 
 def test_a_linear_start_attends_without_the_softmax(questions: QuestionSet):
@@ -272,7 +263,9 @@ def test_a_linear_start_attends_without_the_softmax(questions: QuestionSet):
     asked = training.feed(training.train[:, :8])
     _, (weights, _) = training.model(asked, straight)
     assert (weights < 0).any()
-    training.progress.schedule.straight = [False, True, False]
+    for progress, is_straight in zip(training.progress, (False, True, False), strict=True):
+        assert isinstance(progress.schedule, Halving)
+        progress.schedule.straight = is_straight
     _, (mixed, _) = training.model(asked, training.straight())
     torch.testing.assert_close(mixed[1], weights[1])
     assert (mixed[[0, 2]] >= 0).all()
@@ -285,7 +278,7 @@ def test_the_restart_of_the_lowest_training_error_is_kept(questions: QuestionSet
     data = Tasks(words=WORDS, **sets)
     run = RunFolder.create(tmp_path / "run", SMALL, WORDS)
     train(training, 25)
-    result = qa_runs.conclude(training, data, run)
+    result = judge_restarts(training, data, run)
     errors = [restart["train_error"] for restart in result["restarts"]]
     assert errors[result["best"]] == min(errors)
     kept = load.load_task(run).model
@@ -299,8 +292,8 @@ def test_models_learn(questions: QuestionSet):
     training = start(with_train(SMALL, epochs=60, linear_epochs=10), questions)
     while not training.finished:
         train(training, 1)
-    errors = training.progress.history[-1]["train_error"]
-    assert training.progress.history[0]["train_error"][0] > 40
+    errors = training.history[-1]["train_error"]
+    assert training.history[0]["train_error"][0] > 40
     assert min(errors) < 10
 
 
@@ -318,9 +311,8 @@ def test_every_recipe_takes_a_step(name: str, size: str, questions: QuestionSet)
     config = dataclasses.replace(config, model=config.model.replace({"memory_size": 6}))
     training = start(config, questions)
     before = [p.clone() for p in parameters(training.model)]
-    calls = iter(range(1))
-    assert not training.epoch(lambda: next(calls, None) is None)
-    assert training.progress.step == 1
+    training.step(next(training.batches()))
+    assert training.steps == 1
     changed = [not torch.equal(old, new) for old, new in zip(before, parameters(training.model), strict=True)]
     assert all(changed)
 

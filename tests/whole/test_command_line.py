@@ -17,7 +17,7 @@ import pytest
 import torch
 from click.testing import Result
 
-from memlm.cli.signals import SignalRequests
+from memlm.experiments.signals import SignalRequests
 from memlm.runs.folder import RunFolder
 from tests.helpers.faults import fail_disk_call
 
@@ -137,7 +137,7 @@ def test_resume_goes_on_with_more_epochs(run: Path, memlm: Memlm):
 
 
 def test_a_resumed_run_has_no_figures_of_its_earlier_end(run: Path, memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("memlm.cli.signals.SignalRequests.stop", lambda stop: True)
+    monkeypatch.setattr("memlm.experiments.signals.SignalRequests.stop", lambda stop: True)
     assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
     assert not (run / "summary.json").exists()
     assert "has no exact score of its best state" in refused(memlm("compare", run))

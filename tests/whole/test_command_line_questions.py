@@ -127,7 +127,7 @@ class StopAfter:
 
 
 def stopping(monkeypatch: pytest.MonkeyPatch, calls: float) -> None:
-    monkeypatch.setattr("memlm.cli.signals.SignalRequests", lambda: StopAfter(calls))
+    monkeypatch.setattr("memlm.experiments.signals.SignalRequests", lambda: StopAfter(calls))
 
 
 def never(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,8 +159,10 @@ def task_numbers(dataset: str, config: QATrainConfig) -> tuple[list[int], list[s
     return present, absent
 
 
-def load_tasks(dataset: str, numbers: Sequence[int], *, size: str, memory_size: int) -> Tasks:
-    """The questions of these tasks; the vocabulary is that of their training questions.
+def load_tasks(
+    dataset: str, numbers: Sequence[int], *, size: str, memory_size: int, words: WordList | None = None
+) -> Tasks:
+    """The questions of these tasks; the vocabulary is `words`, or that of their training questions.
 
     A test story has no more sentences than the longest story of training: a model has seen no older ones.
     """
@@ -168,7 +170,7 @@ def load_tasks(dataset: str, numbers: Sequence[int], *, size: str, memory_size: 
     joined: dict[str, list[Question]] = {
         split: [question for number in numbers for question in found[number][split]] for split in ("train", "test")
     }
-    words = vocabulary(joined["train"])
+    words = words or vocabulary(joined["train"])
     train = encode(joined["train"], words, memory_size=memory_size)
     test = encode(joined["test"], words, memory_size=train.stories.shape[1])
     task_of = {split: np.repeat(numbers, [len(found[n][split]) for n in numbers]) for split in ("train", "test")}

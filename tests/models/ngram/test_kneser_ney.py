@@ -283,7 +283,7 @@ def test_there_is_nothing_to_resume(run: Path, memlm: Memlm):
 
 
 def test_a_count_that_is_stopped_leaves_no_figures(memlm: Memlm, corpus: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("memlm.cli.signals.SignalRequests.stop", lambda stop: True)
+    monkeypatch.setattr("memlm.experiments.signals.SignalRequests.stop", lambda stop: True)
     result = memlm("train", "--dataset", corpus, "--model", "kneser-ney", "--run-dir", "runs/a")
     assert "stopped; nothing is kept. To count anew, give --run-dir runs/a --overwrite" in result.stdout
     assert not Path("runs/a/best").exists()

@@ -1,17 +1,18 @@
-"""`memlm train`."""
+"""Signals that ask a training to stop or to save."""
 
 import signal
+import sys
+import threading
 from collections.abc import Callable
 from types import FrameType
-from typing import Any
-
-import click
+from typing import Any, Self
 
 
 class SignalRequests:
     """SIGINT and SIGTERM ask for a stop, a second one interrupts at once; SIGUSR1 asks for a checkpoint.
 
-    At the end of its `with` block signals do again what they did before.
+    At the end of its `with` block signals do again what they did before. In another thread than the main one, which
+    no signal reaches, nobody asks.
     """
 
     def __init__(self) -> None:
@@ -25,7 +26,7 @@ class SignalRequests:
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handle(number, self._receive_stop)
 
-    def __enter__(self) -> "SignalRequests":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -33,7 +34,8 @@ class SignalRequests:
             signal.signal(number, handler)
 
     def _handle(self, number: int, handler: Callable[[int, FrameType | None], None]) -> None:
-        self._earlier[number] = signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            self._earlier[number] = signal.signal(number, handler)
 
     def stop(self) -> bool:
         """Whether to save and stop."""
@@ -51,4 +53,4 @@ class SignalRequests:
         if self.exit_status:
             raise SystemExit(self.exit_status)
         self.exit_status = 128 + number
-        click.echo("stopping after this step; once more to stop at once", err=True)
+        print("stopping after this step; once more to stop at once", file=sys.stderr, flush=True)

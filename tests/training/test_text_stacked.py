@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,6 @@ import pytest
 import torch
 from torch import Tensor
 
-from memlm import jsontext
 from memlm.config.models import LSTMConfig, MemN2NConfig
 from memlm.config.run import Config
 from memlm.config.training import TrainConfig
@@ -20,19 +19,16 @@ from memlm.data.batches import EMPTY, NOTHING, Span, gather, gather_together
 from memlm.data.dataset import TextDataset
 from memlm.errors import MemlmError
 from memlm.inference import load
-from memlm.models.build import build, build_stacked
+from memlm.models.build import build
 from memlm.models.memn2n import MemN2N
 from memlm.models.stacked import StackedHead
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
-from memlm.training.interfaces import DivergedError, Trainee
-from memlm.training.loop import fit
-from memlm.training.metrics import epoch_metrics, step_figures
+from memlm.training.interfaces import DivergedError
+from memlm.training.metrics import epoch_metrics, restarts_summary, step_figures
 from memlm.training.progress import Totals
-from memlm.training.restarts import Restarts
-from memlm.training.standings import Standings
-from memlm.training.text import Training
-from tests.training.test_loop import Ask, Silent, after_calls, without_times
+from memlm.training.text import TextLearner
+from tests.helpers.training import after_calls, reopen, run_fit, start, without_times
 
 SEEDS = (3, 4, 5)
 CONFIG = Config(
@@ -62,10 +58,6 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TextDataset:
     return dataset.load(str(tmp_path))
 
 
-def run_fit(training: Trainee, run: RunFolder, data: TextDataset, stop: Callable[[], bool] = lambda: False) -> str:
-    return fit(training, data.splits["train"].tokens, data.splits["valid"].tokens, run, Silent(), Ask(stop))
-
-
 @pytest.fixture
 def float64() -> Iterator[None]:
     torch.set_default_dtype(torch.float64)
@@ -77,44 +69,29 @@ def with_settings(config: Config = CONFIG, *, model: dict[str, Any] | None = Non
     return dataclasses.replace(config, model=config.model.replace(model or {}), train=config.train.replace(values))
 
 
-def reopen(config: Config, data: TextDataset) -> Restarts:
-    assert isinstance(config.model, MemN2NConfig)
-    words = data.vocabulary
-    model = build_stacked(config.model, vocabulary_size=len(words), eos=words.eos, seeds=config.train.seeds)
-    return Restarts(model, config.train, torch.device("cpu"))
-
-
-def start(config: Config, data: TextDataset, path: Path) -> tuple[Restarts, RunFolder]:
-    return reopen(config, data), RunFolder.create(path, config, data.vocabulary)
-
-
-def alone(config: Config, seed: int, data: TextDataset, path: Path) -> tuple[Training, RunFolder]:
+def alone(config: Config, seed: int, data: TextDataset, path: Path) -> tuple[TextLearner, RunFolder]:
     """The run of a restart's seed, to its end."""
-    config = with_settings(config, restarts=1, seed=seed)
-    words = data.vocabulary
-    model = build(config.model, vocabulary_size=len(words), eos=words.eos, seed=seed)
-    training, run = (
-        Training(model, config.train, torch.device("cpu")),
-        RunFolder.create(path, config, data.vocabulary),
-    )
-    run_fit(training, run, data)
+    training, run = start(with_settings(config, restarts=1, seed=seed), data, path)
+    run_fit(training, run)
     return training, run
 
 
-def parameters(training: Restarts, restart: int) -> list[Tensor]:
+def parameters(training: TextLearner, restart: int) -> list[Tensor]:
     return [p.detach()[restart] for p in training.model.parameters()]
 
 
-def assert_as_alone(training: Restarts, restart: int, single: Training, run: RunFolder) -> None:
+def assert_as_alone(training: TextLearner, restart: int, single: TextLearner, run: RunFolder) -> None:
     """Weights, annealing and metrics of a restart, up to rounding in float64."""
     for ours, theirs in zip(parameters(training, restart), single.model.parameters(), strict=True):
         torch.testing.assert_close(ours, theirs.detach(), rtol=1e-10, atol=1e-10)
-    own = training.progress.each[restart]
-    assert dataclasses.asdict(own.annealing) == pytest.approx(dataclasses.asdict(single.progress.annealing), rel=1e-10)
+    own = training.progress[restart]
+    assert dataclasses.asdict(own.schedule) == pytest.approx(
+        dataclasses.asdict(single.progress[0].schedule), rel=1e-10
+    )
     assert (own.step, own.epoch, own.best_epoch) == (
-        single.progress.step,
-        single.progress.epoch,
-        single.progress.best_epoch,
+        single.steps,
+        single.epoch,
+        single.progress[0].best_epoch,
     )
     for line, wanted in zip(own.history, without_times(run), strict=True):
         assert {key: line[key] for key in wanted} == pytest.approx(wanted, rel=1e-9)
@@ -135,17 +112,18 @@ def test_each_restart_is_the_run_of_its_seed(
 ):
     config = with_settings(model=model, **values)
     training, run = start(config, data, tmp_path / "together")
-    why = run_fit(training, run, data)
+    why = run_fit(training, run)
     singles = [alone(config, seed, data, tmp_path / str(seed)) for seed in SEEDS]
     for restart, single in enumerate(singles):
         assert_as_alone(training, restart, *single)
     if "min_lr" in values:
         assert why == "min_lr"
-        assert len({single.progress.epoch for single, _ in singles}) > 1  # they ended at different times
+        assert len({single.epoch for single, _ in singles}) > 1  # they ended at different times
     elif not config.train.max_steps:
-        assert len({single.progress.annealing.lr for single, _ in singles}) > 1  # they annealed, each when it was due
+        rates = {single.progress[0].schedule.rate(config.train) for single, _ in singles}
+        assert len(rates) > 1  # they annealed, each when it was due
 
-    costs = [single.progress.best_cost or np.inf for single, _ in singles]
+    costs = [single.progress[0].best_cost or np.inf for single, _ in singles]
     best, best_run = singles[int(np.argmin(costs))]
     ours, theirs = checkpoint.read_this(run.best), checkpoint.read_this(best_run.best)
     assert ours.meta["seed"] == best.config.seed
@@ -168,12 +146,12 @@ def test_initial_weights_are_those_of_the_seeds(tying: str, data: TextDataset):
 @pytest.mark.parametrize("stop_after", [0, 1, 19, 25])
 def test_a_stopped_run_goes_on_exactly_where_it_was(stop_after: int, data: TextDataset, tmp_path: Path):
     straight, run = start(CONFIG, data, tmp_path / "straight")
-    assert run_fit(straight, run, data) == "epochs"
+    assert run_fit(straight, run) == "epochs"
     stopped, broken = start(CONFIG, data, tmp_path / "broken")
-    assert run_fit(stopped, broken, data, after_calls(stop_after)) == "stopped"
+    assert run_fit(stopped, broken, after_calls(stop_after)) == "stopped"
     resumed = reopen(CONFIG, data)
     resumed.load(broken)
-    assert run_fit(resumed, broken, data) == "epochs"
+    assert run_fit(resumed, broken) == "epochs"
     assert without_times(broken) == without_times(run)
     for ours, theirs in zip(resumed.model.parameters(), straight.model.parameters(), strict=True):
         assert torch.equal(ours, theirs)
@@ -182,26 +160,27 @@ def test_a_stopped_run_goes_on_exactly_where_it_was(stop_after: int, data: TextD
 
 def test_a_limit_of_steps_can_be_raised(data: TextDataset, tmp_path: Path):
     straight, run = start(CONFIG, data, tmp_path / "straight")
-    run_fit(straight, run, data)
+    run_fit(straight, run)
     limited, broken = start(with_settings(max_steps=25), data, tmp_path / "broken")
-    assert run_fit(limited, broken, data) == "max_steps"
-    assert limited.progress.step == broken.metrics()[-1]["step"] == 25
+    assert run_fit(limited, broken) == "max_steps"
+    assert limited.steps == broken.metrics()[-1]["step"] == 25
     resumed = reopen(CONFIG, data)
     resumed.load(broken)
-    assert run_fit(resumed, broken, data) == "epochs"
+    assert run_fit(resumed, broken) == "epochs"
     assert without_times(broken) == without_times(run)
 
 
 def test_metrics_are_those_of_the_best_restart_with_the_perplexity_of_each(data: TextDataset, tmp_path: Path):
     training, run = start(CONFIG, data, tmp_path / "run")
-    run_fit(training, run, data)
+    run_fit(training, run)
     lines = run.metrics()
     for line in lines:
         by_seed = line["valid_perplexity_by_seed"]
         assert list(by_seed) == ["3", "4", "5"]
         assert line["valid_perplexity"] == min(by_seed.values()) == by_seed[str(line["seed"])]
     assert min(line["valid_perplexity"] for line in lines) == checkpoint.read(run.best).meta["valid_perplexity"]
-    summary = training.progress.summary()
+    assert training.best is not None
+    summary = restarts_summary(training.progress, training.best)
     best = [min(line["valid_perplexity_by_seed"][str(seed)] for line in lines) for seed in SEEDS]
     assert [restart["valid_perplexity"] for restart in summary["restarts"]] == best
     assert summary["valid_perplexity_mean"] == pytest.approx(np.mean(best))
@@ -230,8 +209,8 @@ def test_a_restart_that_diverges_is_left_out_and_the_others_go_on(
 ):
     training, run = start(CONFIG, data, tmp_path / "run")
     poison(monkeypatch, [1], step=27)
-    assert run_fit(training, run, data) == "epochs"
-    assert training.progress.diverged == [None, 27, None]
+    assert run_fit(training, run) == "epochs"
+    assert [each.diverged for each in training.progress] == [None, 27, None]
     assert "the restart of seed 4 is left out: the loss or its gradient is not finite at step 27" in caplog.text
     assert [line["valid_perplexity_by_seed"]["4"] is None for line in run.metrics()] == [False, True, True, True]
     for restart in (0, 2):
@@ -242,9 +221,9 @@ def test_a_restart_that_diverges_is_left_out_and_the_others_go_on(
 
     resumed = reopen(with_settings(epochs=5), data)
     resumed.load(run)
-    assert run_fit(resumed, run, data) == "epochs"
-    assert resumed.progress.diverged == [None, 27, None]
-    assert [progress.epoch for progress in resumed.progress.each] == [5, 1, 5]
+    assert run_fit(resumed, run) == "epochs"
+    assert [each.diverged for each in resumed.progress] == [None, 27, None]
+    assert [progress.epoch for progress in resumed.progress] == [5, 1, 5]
 
 
 def test_where_no_restart_is_left_training_stops_and_the_last_good_state_stays(
@@ -253,20 +232,20 @@ def test_where_no_restart_is_left_training_stops_and_the_last_good_state_stays(
     training, run = start(CONFIG, data, tmp_path / "run")
     poison(monkeypatch, [0, 1, 2], step=30)
     with pytest.raises(DivergedError, match=r"no restart is left: .* at step 30, at .*last, of step \d+, is the last"):
-        run_fit(training, run, data)
+        run_fit(training, run)
     assert all(tensor.isfinite().all() for tensor in checkpoint.read(run.last).model.values())
 
 
 def test_a_damaged_state_is_said(data: TextDataset, tmp_path: Path):
     training, run = start(CONFIG, data, tmp_path / "run")
     checkpoint.save(run.last, training.model, {"step": 0})
-    with pytest.raises(MemlmError, match="does not hold the state of restarts"):
+    with pytest.raises(MemlmError, match="does not hold the state of a training"):
         training.load(run)
 
 
 def test_the_best_restart_is_a_model_like_any_other_and_the_last_state_is_none(data: TextDataset, tmp_path: Path):
     training, run = start(dataclasses.replace(CONFIG, dataset=str(tmp_path)), data, tmp_path / "run")
-    run_fit(training, run, data)
+    run_fit(training, run)
     model = load.load(run.path)
     assert isinstance(model.model, MemN2N)
     noted, now = model.reproduce() or (0.0, 1.0)
@@ -313,13 +292,17 @@ def test_what_can_not_be_trained_side_by_side_is_said(
         Config(model=model, train=TrainConfig(**({"restarts": 3} | values)))
 
 
-def test_standings_with_an_infinite_perplexity_are_read_again():
+def test_an_infinite_perplexity_is_read_again(data: TextDataset, tmp_path: Path):
     """Which is none in JSON."""
-    standings = Standings.begin(TrainConfig(restarts=2))
-    for progress, perplexity, cost in zip(standings.each, (math.inf, 5.0), (800.0, 1.6), strict=True):
+    learner, run = start(with_settings(restarts=2, seed=1), data, tmp_path / "run")
+    for progress, perplexity, cost in zip(learner.progress, (math.inf, 5.0), (800.0, 1.6), strict=True):
         progress.step, progress.totals = 3, Totals(nats=9.0, targets=3, steps=3, seconds=1.0)
         figures = step_figures(progress.totals, lr=0.1, parameter_norm=1.0)
-        progress.end_epoch(epoch_metrics(progress, figures, valid_perplexity=perplexity), cost, {})
-    again = Standings.from_dict(jsontext.loads(jsontext.dumps(standings.to_dict()).encode()))
-    assert again.history[0]["seed"] == standings.history[0]["seed"] == 2
-    assert again.summary()["valid_perplexity_mean"] == 5.0
+        line = epoch_metrics(progress, figures, valid_perplexity=perplexity)
+        progress.end_epoch(learner.config, line, cost, {"valid_perplexity": perplexity})
+    learner.save(run)
+    again = reopen(with_settings(restarts=2, seed=1), data)
+    again.load(run)
+    assert again.line(1)["seed"] == learner.line(1)["seed"] == 2
+    assert again.best is not None
+    assert restarts_summary(again.progress, again.best)["valid_perplexity_mean"] == 5.0

@@ -1,0 +1,258 @@
+"""Runs of question answering: a model of one task or of all, or a folder of runs with a model a task.
+
+[C] is the code of Sukhbaatar et al. 2015, https://github.com/facebookarchive/MemNN.
+"""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from memlm.config.run import QAConfig, is_collection
+from memlm.data.questions import tasks
+from memlm.data.questions.tasks import Tasks
+from memlm.data.vocabulary.words import WordList
+from memlm.errors import MemlmError
+from memlm.evaluation.answers import answer_all
+from memlm.evaluation.inputs import Feed
+from memlm.evaluation.plots.pictures import pixels
+from memlm.evaluation.plots.story import story_attended
+from memlm.experiments.start import StartingPoint, refuse_half_begun
+from memlm.inference.ask import ask
+from memlm.models.build import build_answerer
+from memlm.models.device import choose_device
+from memlm.runs import checkpoint
+from memlm.runs.folder import RunFolder, free_folder
+from memlm.runs.summary import by_task, read_summary, task_folder, together
+from memlm.training.interfaces import Observer, Observers, Requests
+from memlm.training.learner import Learner, Tick
+from memlm.training.loop import train
+from memlm.training.observers import TensorBoard
+from memlm.training.questions import QuestionLearner
+
+
+@dataclass(kw_only=True)
+class QuestionRun:
+    """A run of one task, of all tasks together or of each on its own, ready to train."""
+
+    run: RunFolder
+    config: QAConfig
+    numbers: Sequence[int]  # of the tasks
+    absent: Sequence[str] = ()  # why other tasks of the dataset are left out, a line each
+    init_from: StartingPoint | None = None
+
+    def train(self, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
+        """Train what is left to train. What summary.json holds; None if stopped. Tasks that are done stay as they are.
+
+        Each task is trained under its own folder's lock, as it may be resumed alone.
+        """
+        if not is_collection(self.config):
+            return _train_model(self.run, self.numbers, observers, requests, self.init_from)
+        for number in self.numbers:
+            folder = task_folder(self.run.path, number)
+            if _is_done(folder, self.config):
+                continue
+            with RunFolder(folder).held():
+                run = self._task_run(folder, number)
+                if _train_model(run, [number], observers, requests, self.init_from) is None:
+                    return None
+        summary = together([read_summary(task_folder(self.run.path, number)) for number in self.numbers])
+        self.run.write_json("summary.json", summary)
+        return summary
+
+    def _task_run(self, folder: Path, number: int) -> RunFolder:
+        """The run of a task, made or gone on with, under the settings of this run that are safe to change."""
+        train = self.config.train
+        if (folder / "config.toml").exists():
+            run = RunFolder.open(folder)
+            note_resume(run, {name: getattr(train, name) for name in train.safe_names()})
+            return run
+        own = dataclasses.replace(self.config, train=train.replace({"task": str(number)}))
+        facts: dict[str, Any] = {} if self.init_from is None else {"init_from": self.init_from.fact}
+        return RunFolder.create(folder, own, overwrite=True, **facts)
+
+
+@contextmanager
+def start(
+    config: QAConfig, run_dir: Path | None, *, overwrite: bool, init_from: StartingPoint | None = None
+) -> Iterator[QuestionRun]:
+    """A new run, which no other process trains meanwhile."""
+    config = config.resolved()
+    numbers, absent = tasks.task_numbers(
+        config.dataset, config.train
+    )  # what is not there is said before a folder is made
+    which = "joint" if config.train.joint else f"task-{config.train.task}"
+    path = run_dir or free_folder(f"{config.dataset}-{which}-{config.train.size}-{config.model.label}")
+    run = RunFolder(path)
+    run.check_room(overwrite=overwrite)
+    with run.held():
+        facts: dict[str, Any] = {} if init_from is None else {"init_from": init_from.fact}
+        run = RunFolder.create(path, config, overwrite=overwrite, **facts)
+        yield QuestionRun(run=run, config=config, numbers=numbers, absent=absent, init_from=init_from)
+
+
+@contextmanager
+def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[QuestionRun]:
+    """A run that goes on, with `changes` of settings that are safe to change."""
+    with run.held():
+        before = run.qa_config().train.epochs
+        if run.read_json("summary.json") and changes.get("epochs", before) <= before:
+            raise MemlmError(f"{run.path} has finished: give more --epochs, or `memlm eval {run.path}`")
+        note_resume(run, changes)
+        yield opened(run)
+
+
+def opened(run: RunFolder) -> QuestionRun:
+    """A run that was made before, to be trained on."""
+    config = run.qa_config()
+    numbers, absent = tasks.task_numbers(config.dataset, config.train)
+    return QuestionRun(run=run, config=config, numbers=numbers, absent=absent)
+
+
+def note_resume(run: RunFolder, changes: Mapping[str, Any]) -> None:
+    """Change settings of a run that goes on, and note in env.json that it does."""
+    config = run.qa_config()
+    config = dataclasses.replace(config, train=config.train.replace(changes))
+    run.note_resume(device=str(choose_device(config.train.device)))
+    run.write_config(config)
+
+
+def _is_done(folder: Path, config: QAConfig) -> bool:
+    """Whether the run of a task has had as many epochs as are asked for."""
+    done = (folder / "summary.json").exists()
+    return done and RunFolder.open(folder).qa_config().train.epochs >= config.train.epochs
+
+
+def _train_model(
+    run: RunFolder,
+    numbers: Sequence[int],
+    observers: Sequence[Observer],
+    requests: Requests,
+    init_from: StartingPoint | None,
+) -> dict[str, Any] | None:
+    """Train the model of a run that was made or stopped before, keep the best restart, and return the summary.
+
+    None if it was stopped.
+    """
+    config, data = _questions(run, numbers, init_from)
+    learner = _learner(run, config, data)
+    if init_from is not None and not checkpoint.exists(run.last):
+        learner.start_from(init_from.state)
+
+    def conclude(why: str, tick: Tick) -> dict[str, Any]:
+        return _about(config, learner) | judge_restarts(learner, data, run)
+
+    board = TensorBoard(config)
+    everyone = Observers([StoryPictures(board, data), board, *observers])
+    return train(learner, run, everyone, requests, conclude)
+
+
+def _questions(run: RunFolder, numbers: Sequence[int], init_from: StartingPoint | None) -> tuple[QAConfig, Tasks]:
+    """The questions of a run, and its settings with a memory no larger than its stories.
+
+    Raises MemlmError if they are not those that the run began with.
+    """
+    config, words = run.qa_config(), _words(run, init_from)
+    size, memory_size = config.train.size, config.model.memory_size
+    data = tasks.load_tasks(config.dataset, numbers, size=size, memory_size=memory_size, words=words)
+    longest = data.train.stories.shape[1]
+    if words is None and longest < memory_size:  # as in [C], no slot that no story of training fills
+        config = dataclasses.replace(config, model=config.model.replace({"memory_size": longest}))
+    if (data.train.answers < 0).any():
+        raise MemlmError(
+            f"an answer to a question of {config.dataset} is not in the vocabulary of the run to start from"
+        )
+    began_with = run.environment().setdefault("data_sha256", data.sha256)
+    if began_with != data.sha256:
+        raise MemlmError(f"the questions of {config.dataset} are not those that {run.path} began with: put those back")
+    run.write_json("env.json", run.environment() | {"data_sha256": data.sha256})
+    run.note_made_with(config, data.words)
+    return config, data
+
+
+def _words(run: RunFolder, init_from: StartingPoint | None) -> WordList | None:
+    """The vocabulary of a run that starts from another's weights; None: that of the training questions."""
+    if init_from is not None:
+        return init_from.vocabulary
+    if not run.environment().get("init_from"):
+        return None
+    if not checkpoint.exists(run.last):
+        refuse_half_begun(run)
+    return run.qa_vocabulary()
+
+
+def _learner(run: RunFolder, config: QAConfig, data: Tasks) -> QuestionLearner:
+    model = build_answerer(config, len(data.words), restarts=config.train.restarts)
+    model.initialise(config.train.seeds)
+    device = choose_device(config.train.device)
+    learner = QuestionLearner(model, config.train, data.train, data.train_task_of, device)
+    if checkpoint.exists(run.last):
+        learner.load(run)
+    return learner
+
+
+def _about(config: QAConfig, learner: QuestionLearner) -> dict[str, Any]:
+    return {
+        "model": config.model.name,
+        "label": config.model.label,
+        "dataset": config.dataset,
+        "size": config.train.size,
+        "joint": config.train.joint,
+        "parameters": learner.model.parameter_count,
+        "epochs": learner.epoch,
+        "steps": learner.steps,
+        "seconds": sum(epoch["seconds"] for epoch in learner.history),
+        "linear_epochs": learner.linear_epochs,
+    }
+
+
+def judge_restarts(learner: QuestionLearner, data: Tasks, run: RunFolder) -> dict[str, Any]:
+    """Judge the restarts by their training error, keep the best one, and return the run's figures.
+
+    Equal training errors are told apart by the training cost.
+    """
+    model, config = learner.model, learner.config
+    train = answer_all(model, learner.feed, learner.train)
+    test = answer_all(model, Feed(data.test, model, device=learner.device), np.arange(len(data.test)))
+    train_error, train_cost = train.wrong.mean(axis=1), np.nan_to_num(train.nats.mean(axis=1), nan=np.inf)
+    best = int(np.lexsort((train_cost, train_error))[0])
+    if not np.isfinite(train_cost[best]):
+        raise MemlmError("no restart has a finite cost: try a lower --lr or --clip")
+    checkpoint.save(run.best, learner.extract(best), {"step": learner.steps, "seed": config.seeds[best]})
+    return {
+        **by_task(test.wrong[best], data.test_task_of),
+        "best": best,
+        "restarts": [
+            {
+                "seed": config.seeds[r],
+                "train_error": 100 * float(train_error[r]),
+                "train_cost": float(train_cost[r]),
+                "test_error": 100 * float(test.wrong[r].mean()),
+                "tasks": by_task(test.wrong[r], data.test_task_of)["tasks"],
+            }
+            for r in range(config.restarts)
+        ],
+    }
+
+
+class StoryPictures(Observer):
+    """At the end a story of each task among TensorBoard's pictures, with the attention of the best restart."""
+
+    def __init__(self, board: TensorBoard, data: Tasks) -> None:
+        self.board, self.data = board, data
+
+    def ended(self, learner: Learner, summary: dict[str, Any] | None) -> None:
+        """Draw the stories."""
+        if summary is None:
+            return
+        assert isinstance(learner, QuestionLearner)
+        assert self.board.curves is not None
+        model = learner.extract(summary["best"])
+        for task, question in self.data.examples.items():
+            answer = ask(model, self.data.words, question)
+            if answer.attention is not None:
+                self.board.curves.picture(f"story/task_{task}", pixels(story_attended(answer)), learner.epoch)

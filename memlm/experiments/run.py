@@ -1,0 +1,121 @@
+"""From settings to summary.json, for every kind of model: the verbs `memlm.train` and `memlm.resume`."""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from memlm.config.recipes import recipe
+from memlm.config.run import AnyConfig, Config, QAConfig, changed
+from memlm.data.texts import Texts
+from memlm.errors import MemlmError
+from memlm.experiments import counting, question_run, terminal, text_run
+from memlm.experiments.signals import SignalRequests
+from memlm.experiments.start import StartingPoint
+from memlm.experiments.terminal import Experiment
+from memlm.inference.load import load
+from memlm.inference.questions import TrainedTasks
+from memlm.inference.text import TrainedModel
+from memlm.runs import checkpoint
+from memlm.runs.folder import RunFolder
+from memlm.training.interfaces import Observer
+
+
+def start(
+    config: AnyConfig,
+    run_dir: Path | None = None,
+    *,
+    overwrite: bool = False,
+    texts: Texts | None = None,
+    init_from: StartingPoint | None = None,
+) -> AbstractContextManager[Experiment]:
+    """A new run, ready to train, which no other process trains meanwhile."""
+    if isinstance(config, QAConfig):
+        return question_run.start(config, run_dir, overwrite=overwrite, init_from=init_from)
+    vocabulary = None if texts is None else texts.vocabulary
+    if init_from is not None:
+        config, vocabulary = init_from.settings_for(config), init_from.text_vocabulary
+    if config.is_counted:
+        return counting.start(config, run_dir, overwrite=overwrite, vocabulary=vocabulary)
+    return text_run.start(config, run_dir, overwrite=overwrite, vocabulary=vocabulary, init_from=init_from)
+
+
+def resume_run(path: Path, changes: Mapping[str, Any]) -> AbstractContextManager[Experiment]:
+    """A run that was stopped or cut off, ready to go on, with `changes` of settings that are safe to change."""
+    run = RunFolder.open(path)
+    return question_run.resume(run, changes) if run.answers_questions else text_run.resume(run, changes)
+
+
+def train(
+    what: str | Path | AnyConfig,
+    *,
+    dataset: str | Path | Texts | None = None,
+    run_dir: str | Path | None = None,
+    overwrite: bool = False,
+    init_from: str | Path | None = None,
+    quiet: bool = False,
+    callbacks: Sequence[Observer] = (),
+    **settings: Any,
+) -> TrainedModel | TrainedTasks:
+    """Train a model and load its best state.
+
+    `what` is a recipe (`memlm.recipes()`), a model ("memn2n", "lstm", ...), a folder of a run whose settings are
+    used again, or a Config. `dataset` is a name of `memlm data list`, a folder, a file, or `memlm.texts(...)`;
+    `settings` are those of `memlm train --help`. `init_from` starts from the weights of a run, with its vocabulary.
+    `callbacks` look on (see `memlm.Observer`). Ctrl-C saves, then raises KeyboardInterrupt: `memlm.resume` goes on.
+    Raises MemlmError for what can't be trained.
+
+    >>> model = memlm.train("memn2n", dataset="corpus", hops=2, memory_size=8, units=6, epochs=1, quiet=True)
+    >>> model.perplexity("a0 b0 c0 d") > 1
+    True
+    """
+    texts = dataset if isinstance(dataset, Texts) else None
+    name = str(texts.place) if texts else None if dataset is None else str(dataset)
+    point = None if init_from is None else StartingPoint.of(Path(init_from))
+    config = changed(_settings(what, settings), name, settings)
+    place = None if run_dir is None else Path(run_dir)
+    return _finish(start(config, place, overwrite=overwrite, texts=texts, init_from=point), quiet, callbacks)
+
+
+def resume(
+    run: str | Path, *, quiet: bool = False, callbacks: Sequence[Observer] = (), **changes: Any
+) -> TrainedModel | TrainedTasks:
+    """Go on with a run that was stopped or cut off, exactly where it was, and load its best state.
+
+    `changes` are of settings that are safe to change, as `epochs`. Raises MemlmError for others.
+
+    >>> memlm.resume("runs/mine", epochs=2, quiet=True)
+    <memlm model memn2n-2x8, runs/mine, best, step 42>
+    """
+    path = Path(run)
+    safe = RunFolder.open(path)
+    kind = safe.qa_config() if safe.answers_questions else safe.config()
+    for name in changes:
+        if name not in kind.train.safe_names():
+            allowed = ", ".join(kind.train.safe_names())
+            raise MemlmError(f"{name} can't be changed when a run is resumed: only {allowed} can")
+    return _finish(resume_run(path, changes), quiet, callbacks)
+
+
+def _settings(what: str | Path | AnyConfig, settings: Mapping[str, Any]) -> AnyConfig:
+    if isinstance(what, Config | QAConfig):
+        return what
+    if (Path(what) / "config.toml").is_file():
+        run = RunFolder.open(Path(what))
+        return run.qa_config() if run.answers_questions else run.config()
+    return recipe(str(what), size=settings.get("size", "1k"))
+
+
+def _finish(
+    opened: AbstractContextManager[Experiment], quiet: bool, callbacks: Sequence[Observer]
+) -> TrainedModel | TrainedTasks:
+    with SignalRequests() as requests, opened as experiment:
+        requests.heed_stops()
+        if quiet:
+            experiment.train(list(callbacks), requests)
+        else:
+            terminal.train(experiment, list(callbacks), requests)
+    if requests.exit_status:
+        raise KeyboardInterrupt
+    run = experiment.run
+    return load(run.path, checkpoint="best" if checkpoint.exists(run.best) else "last")

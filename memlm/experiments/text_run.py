@@ -1,0 +1,177 @@
+"""A run of a language model that is trained: from settings and a text to summary.json."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from memlm.config.run import Config
+from memlm.data import dataset
+from memlm.data.corpus.reading import Tokens, id_counts
+from memlm.data.dataset import TextDataset
+from memlm.data.vocabulary.words import Vocabulary
+from memlm.errors import MemlmError
+from memlm.evaluation import records
+from memlm.evaluation.passport import Passport
+from memlm.experiments.start import StartingPoint, created_run, refuse_half_begun
+from memlm.inference.load import load_run
+from memlm.models.build import build, build_stacked
+from memlm.models.device import choose_device
+from memlm.models.layers import cutoffs
+from memlm.runs import checkpoint
+from memlm.runs.folder import RunFolder
+from memlm.training.interfaces import Observer, Observers, Requests
+from memlm.training.learner import Tick
+from memlm.training.loop import train
+from memlm.training.metrics import restarts_summary
+from memlm.training.observers import AttentionPictures, TensorBoard
+from memlm.training.text import SingleLearner, StackedLearner, TextLearner
+
+SCORED = ("valid", "test")  # the splits that a finished run has figures of
+RESULTS = ("perplexity", "word_perplexity", "bits_per_character")  # of a passport, in summary.json
+
+
+@dataclass(kw_only=True)
+class TextRun:
+    """A run, its data and its learner, ready to train."""
+
+    run: RunFolder
+    config: Config
+    data: TextDataset
+    learner: TextLearner
+    passports: dict[str, Passport] = field(default_factory=dict)  # at the end: the figures of the best state, by split
+
+    def train(self, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
+        """Train until done or stopped; then score the best state. What summary.json holds; None if stopped."""
+        board = TensorBoard(self.config)
+        everyone = Observers([board, AttentionPictures(board), *observers])
+        return train(self.learner, self.run, everyone, requests, self._conclude)
+
+    def _conclude(self, why: str, tick: Tick) -> dict[str, Any]:
+        progress, best = self.learner.progress, self.learner.best
+        assert best is not None
+        self.passports = score(self.run, self.data, self.learner.device.type, tick)
+        summary = summarise(
+            self.run, self.config, self.data, self.passports, best_epoch=best.best_epoch, steps=self.learner.steps
+        )
+        restarts = restarts_summary(progress, best) if len(progress) > 1 else {}
+        return summary | {"finished": why} | restarts
+
+
+def score(run: RunFolder, data: TextDataset, device: str, tick: Tick) -> dict[str, Passport]:
+    """Score the run's best state on each split, and keep the evaluations with the run."""
+    trained = load_run(run, which="best", device=device)
+    passports = {}
+    for split in SCORED:
+        evaluation = trained.score(data, split, tick=tick)
+        records.record(run, evaluation)
+        passports[split] = evaluation.passport
+    return passports
+
+
+def summarise(
+    run: RunFolder,
+    config: Config,
+    data: TextDataset,
+    passports: Mapping[str, Passport],
+    *,
+    best_epoch: int,
+    steps: int,
+) -> dict[str, Any]:
+    """What summary.json says of every run of a language model."""
+    figures = {f"{split}_{name}": made[name] for split, made in passports.items() for name in RESULTS}  # type: ignore[literal-required]
+    history = run.metrics()
+    return {
+        "model": config.model.name,
+        "label": config.model.label,
+        "tokenizer": data.vocabulary.tokenizer,
+        "dataset": data.name,
+        "parameters": passports["test"]["parameters"],
+        "protocol": "exact",
+        **{name: value for name, value in figures.items() if value is not None},
+        "best_epoch": best_epoch,
+        "train_perplexity": history[best_epoch - 1]["train_perplexity"],
+        "epochs": len(history),
+        "steps": steps,
+        "seconds": sum(epoch["seconds"] for epoch in history),
+    }
+
+
+@contextmanager
+def start(
+    config: Config,
+    run_dir: Path | None,
+    *,
+    overwrite: bool,
+    vocabulary: Vocabulary | None = None,
+    init_from: StartingPoint | None = None,
+) -> Iterator[TextRun]:
+    """A new run, which no other process trains meanwhile."""
+    device = choose_device(config.train.device)
+    config = dataset.settled(config)
+    data = dataset.load(config.dataset, config.data, vocabulary=vocabulary)
+    check_fits(config, data.splits["train"].tokens)
+    config = cutoffs.settled(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
+    learner = _learner(config, data, device)
+    facts: dict[str, Any] = _chosen(learner)
+    if init_from is not None:
+        learner.start_from(init_from.state)
+        facts["init_from"] = init_from.fact
+    with created_run(config, data, run_dir, overwrite=overwrite, **facts) as run:
+        yield TextRun(run=run, config=config, data=data, learner=learner)
+
+
+@contextmanager
+def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[TextRun]:
+    """A run that goes on from its checkpoint `last`, or from its beginning if there is none yet."""
+    with run.held():
+        config = run.config()
+        if config.is_counted:
+            raise MemlmError(
+                f"{run.path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
+                f"to count anew, give --run-dir {run.path} --overwrite"
+            )
+        config = dataclasses.replace(config, train=config.train.replace(changes))
+        device = choose_device(config.train.device)
+        data = dataset.load(config.dataset, config.data, vocabulary=run.vocabulary())
+        run.check_text(config.dataset, data.sha256)
+        learner = _learner(config, data, device)
+        if checkpoint.exists(run.last):
+            learner.load(run)
+        else:
+            refuse_half_begun(run)
+        if (why := learner.finished) and run.read_json("summary.json"):
+            raise MemlmError(
+                f"{run.path} has finished ({why}): give more --epochs or --max-steps, or `memlm eval {run.path}`"
+            )
+        run.note_resume(**_chosen(learner))
+        run.write_config(config)
+        yield TextRun(run=run, config=config, data=data, learner=learner)
+
+
+def check_fits(config: Config, train_tokens: Tokens) -> None:
+    """Refuse a memory that is larger than the text it is trained on."""
+    size = getattr(config.model, "memory_size", 0)
+    if size >= len(train_tokens):
+        raise MemlmError(
+            f"memory_size is {size}, but the training split of {config.dataset} has only {len(train_tokens)} tokens: "
+            f"it must be smaller"
+        )
+
+
+def _learner(config: Config, data: TextDataset, device: torch.device) -> TextLearner:
+    sizes = {"vocabulary_size": len(data.vocabulary), "eos": data.vocabulary.eos}
+    texts = {split: data.splits[split].tokens for split in ("train", "valid")}
+    if config.train.restarts > 1:
+        model = build_stacked(config.model, **sizes, seeds=config.train.seeds)  # type: ignore[arg-type]
+        return StackedLearner(model, config.train, device, **texts)
+    return SingleLearner(build(config.model, **sizes, seed=config.train.seed), config.train, device, **texts)
+
+
+def _chosen(learner: TextLearner) -> dict[str, str]:
+    """What the settings leave to the machine."""
+    return {"device": str(learner.device), "precision": str(learner.head.precision).removeprefix("torch.")}

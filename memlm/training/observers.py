@@ -1,0 +1,68 @@
+"""Observers that write to the run's folder: TensorBoard curves, and pictures of attention on them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from memlm.config.run import Config, QAConfig
+from memlm.evaluation import attention
+from memlm.evaluation.plots.pictures import pixels
+from memlm.runs.folder import RunFolder
+from memlm.runs.tensorboard import Curves, write_result
+from memlm.training.interfaces import Observer
+from memlm.training.learner import Learner
+from memlm.training.progress import Totals
+from memlm.training.text import TextLearner
+
+RESULTS = ("mean_error", "perplexity", "word_perplexity", "bits_per_character")  # how the names of results end
+
+
+class TensorBoard(Observer):
+    """Points by step and by epoch; at the end the hyperparameters beside the results."""
+
+    def __init__(self, config: Config | QAConfig) -> None:
+        self.config = config
+        self.curves: Curves | None = None
+
+    def began(self, learner: Learner, run: RunFolder) -> None:
+        """A new file, which stands for the earlier ones up to where the run goes on."""
+        self.run = run
+        self.curves = Curves(run.path, step=learner.logged_step, epoch=learner.epoch)
+
+    def point(self, learner: Learner, recent: Totals, figures: Mapping[str, float]) -> None:
+        """A point by step."""
+        assert self.curves is not None
+        self.curves.add("step", figures, learner.steps)
+
+    def epoch(self, learner: Learner, metrics: dict[str, Any], best: bool) -> None:
+        """A point by epoch."""
+        assert self.curves is not None
+        self.curves.add("epoch", learner.points(metrics), learner.epoch)
+
+    def ended(self, learner: Learner, summary: dict[str, Any] | None) -> None:
+        """The results, in place of those of an earlier end. Raises MemlmError if they can't be written."""
+        assert self.curves is not None
+        self.curves.close()
+        if summary is not None:
+            write_result(self.run.path, self.config, results_of(summary), learner.steps)
+
+
+class AttentionPictures(Observer):
+    """A picture an epoch of what each hop of a memory network looks at, among TensorBoard's."""
+
+    def __init__(self, board: TensorBoard) -> None:
+        self.board = board
+
+    def epoch(self, learner: Learner, metrics: dict[str, Any], best: bool) -> None:
+        """Draw the average attention over the validation split."""
+        assert self.board.curves is not None
+        if isinstance(learner, TextLearner):
+            figure = attention.picture(learner.extract(), learner.valid, learner.epoch)
+            if figure is not None:
+                self.board.curves.picture("epoch/attention", pixels(figure), learner.epoch)
+
+
+def results_of(summary: Mapping[str, Any]) -> dict[str, float]:
+    """The final figures of a summary, by name."""
+    names = [name for name in summary if name.startswith(("valid_", "test_", "mean_")) and name.endswith(RESULTS)]
+    of_tasks = {f"test_error_task_{task}": error for task, error in summary.get("tasks", {}).items()}
+    return of_tasks | {name: summary[name] for name in names}
