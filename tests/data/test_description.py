@@ -15,7 +15,7 @@ from memlm.config.data import DataConfig
 from memlm.data import description as module
 from memlm.data.corpus.reading import TextFile
 from memlm.data.description import SharedLines, describe, shared_lines
-from tests.whole.test_command_line import Memlm
+from tests.helpers.command_line import Memlm
 
 TRAIN = "the cat sat on a mat\nThe dog sat\n\n"
 VALID = "the  cat sat on a mat\r\na bird sat on the cat\n"

@@ -25,7 +25,7 @@ from memlm.runs.folder import RunFolder
 from memlm.training.loop import Due, fit
 from memlm.training.progress import Totals
 from memlm.training.text import Training
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 
 MEMORY = Config(
     model=MemN2NConfig(hops=2, memory_size=8, units=12),

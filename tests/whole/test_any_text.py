@@ -11,7 +11,7 @@ import pytest
 from memlm.config.data import DataConfig
 from memlm.config.run import Config
 from memlm.data.dataset import settled
-from tests.whole.test_command_line import Memlm
+from tests.helpers.command_line import Memlm
 
 TINY = ("--hops", 1, "--memory-size", 2, "--units", 4, "--max-steps", 2, "--batch-size", 8, "--device", "cpu")
 HEAD = b" anarchism originated as a term of abuse first used against early working class radicals"

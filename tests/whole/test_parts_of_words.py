@@ -18,7 +18,7 @@ from memlm.data.corpus import encoded, workers
 from memlm.data.corpus.reading import TextFile, encode_blocks, join, read_words
 from memlm.evaluation import records
 from memlm.runs.folder import RunFolder
-from tests.whole.test_command_line import Memlm, refused
+from tests.helpers.command_line import Memlm, refused
 
 PIECES = ("--tokenizer", "sentencepiece", "--pieces", "bpe", "--vocab-size", 290)
 TINY = ("--hops", 1, "--memory-size", 4, "--units", 6, "--epochs", 1, "--device", "cpu")

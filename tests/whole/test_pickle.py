@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from memlm.data.corpus import encoded
+from tests.helpers.command_line import SMALL, Memlm, refused
+from tests.helpers.imports import FILES
 from tests.helpers.mirrors import BOGUS, TEXTS, tarred, toy
-from tests.test_layout import FILES
-from tests.whole.test_command_line import SMALL, Memlm, refused
 
 PICKLING = {
     "pickle",

@@ -15,8 +15,8 @@ from memlm.data.corpus.encoded import load_encoded
 from memlm.data.corpus.reading import TextFile
 from memlm.data.fetch import get
 from memlm.data.vocabulary.words import Vocabulary
-from tests.conftest import REPOSITORY
 from tests.helpers.mirrors import TEXTS, Server, assert_whole, toy
+from tests.helpers.repository import REPOSITORY
 
 GET = """
 import sys

@@ -19,7 +19,7 @@ from memlm.data.corpus.reading import TextFile, encode_blocks, join, read_words,
 from memlm.data.corpus.splitting import cut
 from memlm.data.vocabulary.words import EOS, UNK, Vocabulary
 from memlm.errors import MemlmError
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 
 TEXTS = st.lists(st.sampled_from(["a", "bc", "é", "\u3000", " ", " ", "\n", "\r\n", "the "])).map("".join)
 CONTENT = "".join(f"the cat {i % 7} säat{' on' * (i % 3)} the mat\n\n" for i in range(300)) + "at last"

@@ -25,8 +25,8 @@ from memlm.models.build import build
 from memlm.models.ngram.kneser_ney import KneserNey
 from memlm.models.ngram.smoothing import FALLBACK, estimate_discounts
 from memlm.runs import checkpoint
+from tests.helpers.command_line import SMALL, Memlm, refused
 from tests.oracles import kneser_ney as oracle
-from tests.whole.test_command_line import SMALL, Memlm, refused
 
 Lines = Sequence[list[str]]
 ORDERS = [1, 2, 3, 5]
