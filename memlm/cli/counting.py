@@ -70,8 +70,8 @@ class CountingSession:
 @contextmanager
 def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[CountingSession]:
     """A session of a new run."""
-    config = dataset.settled(config)
-    data = dataset.load(config.dataset, config.data)
+    config = dataset.resolved_config(config)
+    data = dataset.load_dataset(config.dataset, config.data)
     model = build(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos, seed=0)
     assert isinstance(model, KneserNey)
     with created_run(config, data, run_dir, overwrite=overwrite, device="cpu") as run:

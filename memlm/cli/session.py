@@ -157,8 +157,8 @@ def conclude(
 def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[Session]:
     """A session of a new run, which no other process trains meanwhile."""
     device = train_device.choose_device(config.train.device)
-    config = dataset.settled(config)
-    data = dataset.load(config.dataset, config.data)
+    config = dataset.resolved_config(config)
+    data = dataset.load_dataset(config.dataset, config.data)
     loop.check_fits(config, data.splits["train"].tokens)
     config = cutoffs.settled(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
     training = _training(config, data, device)
@@ -191,7 +191,7 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
             )
         config = dataclasses.replace(config, train=config.train.replace(changes))
         device = train_device.choose_device(config.train.device)
-        data = dataset.load(config.dataset, config.data, vocabulary=run.vocabulary())
+        data = dataset.load_dataset(config.dataset, config.data, vocabulary=run.vocabulary())
         run.check_text(config.dataset, data.sha256)
         training = _training(config, data, device)
         if checkpoint.exists(run.last):

@@ -170,5 +170,5 @@ def test_a_model_without_a_memory_is_refused(memlm: Memlm, corpus: Path):
     for ask in (lambda: lstm.attend("a0"), lstm.average_attention):
         with pytest.raises(package.MemlmError, match=r"runs/b is of lstm-1x100, which has no memory to attend to"):
             ask()
-    tokens = dataset.load(str(corpus)).splits["valid"].tokens
+    tokens = dataset.load_dataset(str(corpus)).splits["valid"].tokens
     assert attention.picture(lstm.model, tokens, 1) is None

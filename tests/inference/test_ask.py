@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from memlm.config.models import AnswererConfig
-from memlm.data.questions.babi import Question, about, parse
+from memlm.data.questions.babi import Question, parse, question_about
 from memlm.data.questions.encode import QuestionSet, encode, vocabulary
 from memlm.data.vocabulary.words import WordList
 from memlm.errors import MemlmError
@@ -91,9 +91,13 @@ def test_an_unknown_word_is_refused_with_its_place(rng: np.random.Generator):
     words = vocabulary(random_questions(rng))
     model = answerer(words)
     with pytest.raises(MemlmError, match=r"^the question: unknown word 'apple'"):
-        ask(model, words, about([b"mary went to the hall"], "where is the apple", "story.txt"))
+        ask(model, words, question_about([b"mary went to the hall"], "where is the apple", "story.txt"))
     with pytest.raises(MemlmError, match=r"^story.txt, line 2: unknown word 'apple'"):
-        ask(model, words, about([b"mary went to the hall", b"john went to the apple"], "where is mary", "story.txt"))
+        ask(
+            model,
+            words,
+            question_about([b"mary went to the hall", b"john went to the apple"], "where is mary", "story.txt"),
+        )
 
 
 def by_hand(model: MemoryAnswerer, words: WordList, question: Question) -> bool:

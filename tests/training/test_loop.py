@@ -106,7 +106,7 @@ def go_on_and_end_like(
 
 @pytest.fixture
 def data(corpus: Path) -> TextDataset:
-    return dataset.load(str(corpus))
+    return dataset.load_dataset(str(corpus))
 
 
 @pytest.mark.parametrize("config", [MEMORY, RECURRENT, ADAPTIVE, TIED_ADAPTIVE], ids=KINDS)

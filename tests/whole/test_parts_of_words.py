@@ -260,7 +260,7 @@ def test_a_text_cut_up_among_processes_has_the_same_tokens(
     (tmp_path / "text").write_text("the cats catched it <unk> and\n\nmore \u00ef " * 2000)
     text, vocabulary = TextFile(tmp_path / "text"), package.load(runs / name).vocabulary
     whole = join(encode_blocks(read_words(text), vocabulary))
-    for module, constant in ((encoded, "WORTH_KEEPING"), (workers, "WORTH"), (workers, "PIECE")):
+    for module, constant in ((encoded, "WORTH_CACHING"), (workers, "WORTH"), (workers, "PIECE")):
         monkeypatch.setattr(module, constant, 1000)
     monkeypatch.setattr(workers, "_cores", lambda: 3)
     found = encoded.load_encoded(text, vocabulary)

@@ -109,7 +109,7 @@ def test_one_in_settings_or_data_is_never_run(
     memlm: Memlm, corpus: Path, root: Path, add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     add(toy(BOGUS))
-    monkeypatch.setattr(encoded, "WORTH_KEEPING", 0)
+    monkeypatch.setattr(encoded, "WORTH_CACHING", 0)
     mark, planted = tmp_path / "mark", tmp_path / "planted"
     for data in pickles(mark):
         planted.write_bytes(data)

@@ -297,7 +297,7 @@ def test_penn_treebank_has_the_figure_of_the_field(
     for split in ("train", "valid", "test"):
         (tmp_path / f"{split}.txt").symlink_to(real_data / "ptb" / f"ptb.{split}.txt")
     monkeypatch.setenv("MEMLM_DATA", str(tmp_path / "data"))
-    data = dataset.load(str(tmp_path), splits=["train", "test"])
+    data = dataset.load_dataset(str(tmp_path), splits=["train", "test"])
     model = KneserNey(KneserNeyConfig(), len(data.vocabulary), data.vocabulary.eos)
     for _ in model.count(data.splits["train"].tokens):
         pass
