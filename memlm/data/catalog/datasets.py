@@ -1,7 +1,7 @@
-"""What each dataset is: files, mirrors, hashes, counts, licence. Pure data; nothing here reads a disk or a network.
+"""The catalogue of datasets: files, mirrors, hashes, counts, licence. Pure data, without access to disk or network.
 
-The hashes are those of the extracted files, so an archive may be packed anew and a mirror may change.
-Tokens are the words between white space and one `<eos>` a line; types count `<eos>` too.
+Hashes are those of the extracted files, so an archive may be repacked and a mirror may change.
+Tokens are words separated by white space and one `<eos>` per line; types count `<eos>` too.
 """
 
 import dataclasses
@@ -90,12 +90,12 @@ STORIES = Dataset(
     ),
 )
 
-# Sukhbaatar et al. 2015, section 5: 93.3M, 5.7M and 1M characters; words seen 10 times or less in training are <unk>,
-# which gives the 44 thousand types that the paper reports (its "less than 5 times" would give 71 thousand).
+# Sukhbaatar et al. 2015, section 5: 93.3M, 5.7M and 1M characters. Words with at most 10 occurrences in training are
+# <unk>. This gives the 44 thousand types that the paper reports; its "less than 5 times" would give 71 thousand.
 TEXT8_SHARES = "93.3,5.7,1"
 
-# The sha256 of the whole was not computed here: several public projects publish it independently of one
-# another, beside the md5 on Mahoney's page (3bea1919949baf155f99411df5fada7e) and the counts below.
+# The sha256 of the whole file was not computed here. Several independent public projects publish it, together with the
+# md5 on Mahoney's page (3bea1919949baf155f99411df5fada7e) and the counts below.
 TEXT8_SHA256 = "6e890197040d37d85beb962ae1f041ff1d9a9ca8d20c7d99c85027eebf51dca7"
 TEXT8 = Dataset(
     name="text8",
@@ -129,7 +129,7 @@ TEXT8 = Dataset(
     ),
 )
 
-# A head is not text8, and its figures are not those of text8: so it is a dataset of another name.
+# A head is not text8, and results on it are not results on text8: so it is a dataset with a name of its own.
 TEXT8_HEAD = dataclasses.replace(
     TEXT8,
     name="text8-head",
@@ -140,11 +140,11 @@ TEXT8_HEAD = dataclasses.replace(
     files=(DataFile(path="text8", lines=1, begins=b" anarchism originated as a term of abuse", at_most=10**8 - 1),),
     impostors=((TEXT8_SHA256, "the whole of text8, not a head of it: leave out --head"),),
 )
-HEADS = {TEXT8.name: TEXT8_HEAD.name}  # of which a part may be taken, under another name
+HEADS = {TEXT8.name: TEXT8_HEAD.name}  # datasets of which the head alone may be imported, and its name
 
 
 def _task_files(pinned: str, editions: tuple[str, ...]) -> tuple[DataFile, ...]:
-    """A test and a train file of each task in each edition, from its test file's pins and those of its train files."""
+    """The test and train file of each task in each edition, from the hashes and sizes in `pinned`."""
     words = iter(pinned.split())
     files: list[DataFile] = []
     for task in words:
@@ -176,7 +176,7 @@ BABI = Dataset(
         "http://www.thespermwhale.com/jaseweston/babi/tasks_1-20_v1-2.tar.gz",
     ),
     files=_task_files(task_hashes.BABI, ("en", "en-10k")),
-    split_rule="a train and a test file a task",
+    split_rule="a train and a test file per task",
 )
 
 STORIES_QA = Dataset(
@@ -187,7 +187,7 @@ STORIES_QA = Dataset(
     homepage="memlm/data/stories/questions.py",
     seed=1503,
     files=_task_files(task_hashes.STORIES_QA, ("en",)),
-    split_rule="a train and a test file a task",
+    split_rule="a train and a test file per task",
 )
 
 CATALOG: dict[str, Dataset] = {
@@ -196,12 +196,12 @@ CATALOG: dict[str, Dataset] = {
 
 
 def how_to_get(name: str) -> str:
-    """The command that puts a dataset in its place."""
+    """The command that installs a dataset."""
     return CATALOG[name].source or f"memlm data get {name}"
 
 
 def lookup(name: str) -> Dataset:
-    """The dataset of this name. Raises MemlmError with the known names, the nearest one first."""
+    """The dataset of this name. Raises MemlmError with the closest name and all known names."""
     if name not in CATALOG:
         raise unknown_name("dataset", name, CATALOG)
     return CATALOG[name]

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from memlm import kernels
-from memlm.kernels.hops import Taken, WindowHops
+from memlm.kernels.hops import HopsForward, WindowHops
 from memlm.models.layers.embedding import embed, gradients
 from memlm.models.layers.memory import Hops, SlidingWindows, windows_filled
 
@@ -36,7 +36,7 @@ def by_pytorch(hops: WindowHops, u: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]
 class _CompiledHops(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, hops: WindowHops, u: Tensor, *_: Tensor) -> tuple[Tensor, Tensor]:
-        ctx.taken = Taken(hops, u)
+        ctx.taken = HopsForward(hops, u)
         ctx.save_for_backward(hops.ids, *hops.weights, ctx.taken.weights)  # so that a change in place is noticed
         state, attention = ctx.taken.results()  # which `taken` must not hold: they hold it, and would never be freed
         ctx.mark_non_differentiable(attention)
