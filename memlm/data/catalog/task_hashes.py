@@ -1,7 +1,7 @@
 """SHA-256 and size of the files of question-answering tasks, for the catalogue."""
 
-# One block per task: the test file (the same in both editions), the train file of 1,000 questions and the train file of
-# 10,000 questions, each with sha256 and size. One hash is unknown and is a dash; that file's questions are counted.
+# One block per task: the test file (the same in both editions), the train file of 1,000 questions and the train file
+# of 10,000 questions, each with sha256 and size. One hash is unknown and is a dash; that file's questions are counted.
 BABI = """
 qa1_single-supporting-fact
   55acf66cef2f6d798e2aa1d056e1ec8f24e910ea9215b639450574321132959b 94477

@@ -1,12 +1,12 @@
 """WikiText (Merity et al. 2016, arXiv:1609.07843) for the catalogue, in its tokenised form.
 
-The raw form, wikitext-*-raw-v1, is a different text: it keeps rare words and is not tokenised. The published numbers of
-tokens agree with those of memlm: words and one `<eos>` per line, empty lines included.
+The raw form, wikitext-*-raw-v1, is a different text: it keeps rare words and is not tokenised. The published numbers
+of tokens agree with those of memlm: words and one `<eos>` per line, empty lines included.
 
 The original host, research.metamind.io, is down; it is the last mirror in case it comes back. No mirror could be
-reached when this was written. Valid and test of WikiText-2 were available: their sha1 are those that GluonNLP publishes
-for the original files (gluonnlp/data/corpora/wikitext.py), and their counts and sha256 were computed. The other facts
-were not verified here: the sha1 are from GluonNLP, the tokens from the authors, and the lines from torchtext.
+reached when this was written. Valid and test of WikiText-2 were available: their sha1 are those that GluonNLP
+publishes for the original files (gluonnlp/data/corpora/wikitext.py), and their counts and sha256 were computed. The other
+facts were not verified here: the sha1 are from GluonNLP, the tokens from the authors, and the lines from torchtext.
 """
 
 from memlm.data.catalog.entries import DataFile, Dataset
