@@ -18,8 +18,8 @@ class WindowHops(NamedTuple):
     """The hops of memlm.models.layers.memory.Hops over windows of `slots` words.
 
     `ids` (B, M) are the words of each row, as rows of the tables (V, D), or (R, V, D) numbered as (R V, D). A table
-    and its times, (N, D) or (R, N, D) or none, form a memory. For each hop, `pairs` has the memory that it matches and the
-    one that it reads. Words that are not `filled` (B, M) get no weight.
+    and its times, (N, D) or (R, N, D) or none, form a memory. For each hop, `pairs` has the memory that it matches and
+    the one that it reads. Words that are not `filled` (B, M) get no weight.
     """
 
     ids: Tensor

@@ -234,7 +234,7 @@ def test_an_arpa_file_has_the_tokens_as_words(runs: Path, memlm: Memlm, name: st
     [
         (("--vocab-size", 100), "vocab_size is 100; it must be at least "),
         (("--vocab-size", 5000), "vocab_size is 5000; it must be from "),
-        (("--vocab-size", 2**31 - 1), "vocab_size is 2147483647; of pieces there can be 1,000,000 at most"),
+        (("--vocab-size", 2**31 - 1), "vocab_size is 2147483647; it must be at most 1,000,000"),
         (("--min-count", 2), "min_count is 2, which does not fit tokenizer sentencepiece"),
     ],
 )

@@ -5,8 +5,8 @@ of tokens agree with those of memlm: words and one `<eos>` per line, empty lines
 
 The original host, research.metamind.io, is down; it is the last mirror in case it comes back. No mirror could be
 reached when this was written. Valid and test of WikiText-2 were available: their sha1 are those that GluonNLP
-publishes for the original files (gluonnlp/data/corpora/wikitext.py), and their counts and sha256 were computed. The other
-facts were not verified here: the sha1 are from GluonNLP, the tokens from the authors, and the lines from torchtext.
+publishes for the original files (gluonnlp/data/corpora/wikitext.py), and their counts and sha256 were computed. The
+other facts were not verified here: sha1 are from GluonNLP, tokens from the authors, and lines from torchtext.
 """
 
 from memlm.data.catalog.entries import DataFile, Dataset

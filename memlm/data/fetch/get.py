@@ -29,10 +29,7 @@ from memlm.errors import MemlmError
 TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two chunks: being offline must be noticed quickly
 PATIENCE = 30.0  # seconds over which the speed of a mirror is measured
 SLOWEST = 1024  # bytes per second: a slower mirror is given up
-HEADERS = {
-    "Accept-Encoding": "identity",
-    "User-Agent": "memlm",
-}  # some hosts refuse Python's user agents
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": "memlm"}  # some hosts refuse Python's user agents
 CANNOT_CONNECT = "cannot connect"
 TOO_SLOW = "too slow"
 
