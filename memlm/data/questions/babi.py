@@ -91,12 +91,14 @@ def read_questions(path: Path) -> list[Question]:
 def parse(lines: Iterable[bytes], source: str) -> list[Question]:
     """Parse lines in the bAbI format, as `read_questions` does. `source` names them in errors."""
     questions: list[Question] = []
-    place = 0
-    for place, line, story in _parse_lines(enumerate(lines, 1), source):
+    file_line = 0
+    for file_line, line, story in _parse_lines(enumerate(lines, 1), source):
         if line.answer is not None:
-            questions.append(story.question(line, place, source))
+            questions.append(story.question(line, file_line, source))
     if not questions:
-        raise MemlmError(f"{source} is empty" if place == 0 else f"{source}, line {place}: ends without a question")
+        raise MemlmError(
+            f"{source} is empty" if file_line == 0 else f"{source}, line {file_line}: ends without a question"
+        )
     return questions
 
 
@@ -111,19 +113,21 @@ def question_about(lines: Iterable[bytes], question: str, source: str) -> Questi
     asked = sentence(question)
     if not asked:
         raise MemlmError("the question is empty")
-    numbered = [(place, raw) for place, raw in enumerate(lines, 1) if raw.strip()]
-    plain = [place for place, raw in numbered if not raw.split()[0].isdigit()]
+    numbered = [(file_line, raw) for file_line, raw in enumerate(lines, 1) if raw.strip()]
+    plain = [file_line for file_line, raw in numbered if not raw.split()[0].isdigit()]
     if 0 < len(plain) < len(numbered):
         raise MemlmError(f"{source}, line {plain[0]}: no number at the start, but other lines have one")
     if plain:
-        sentences = [(place, part) for place, raw in numbered for part in re.split(rb"(?<=\.)\s+", raw.strip())]
-        numbered = [(place, b"%d %s" % (number, part)) for number, (place, part) in enumerate(sentences, 1)]
+        sentences = [
+            (file_line, part) for file_line, raw in numbered for part in re.split(rb"(?<=\.)\s+", raw.strip())
+        ]
+        numbered = [(file_line, b"%d %s" % (number, part)) for number, (file_line, part) in enumerate(sentences, 1)]
     found, line, story = None, None, _Story()
-    for place, line, story in _parse_lines(numbered, source):
-        if line.number == 1 and place != numbered[0][0]:
-            raise MemlmError(f"{source}, line {place}: another story begins; a question must be about one story")
+    for file_line, line, story in _parse_lines(numbered, source):
+        if line.number == 1 and file_line != numbered[0][0]:
+            raise MemlmError(f"{source}, line {file_line}: another story begins; a question must be about one story")
         if line.answer is not None and line.words == asked:
-            found = story.question(line, place, source)
+            found = story.question(line, file_line, source)
     if line is None:
         raise MemlmError(f"{source} is empty: it must have one sentence per line")
     return found or story.question(_Line(number=line.number + 1, words=asked, answer=""), 0, source)
@@ -132,7 +136,7 @@ def question_about(lines: Iterable[bytes], question: str, source: str) -> Questi
 def _parse_lines(lines: Iterable[tuple[int, bytes]], source: str) -> Iterator[tuple[int, _Line, _Story]]:
     """Each line number of the file, with the parsed line and the story up to and including it."""
     story, last = _Story(), 0
-    for place, raw in lines:
+    for file_line, raw in lines:
         try:
             line = _parse_line(raw)
             if line.number == 1:
@@ -140,11 +144,11 @@ def _parse_lines(lines: Iterable[tuple[int, bytes]], source: str) -> Iterator[tu
             elif line.number != last + 1:
                 expected = f"1 or {last + 1}" if last else "1"
                 raise MemlmError(f"number {line.number} is out of order: expected {expected}")
-            story.add(line, place)
+            story.add(line, file_line)
         except MemlmError as error:
-            raise MemlmError(f"{source}, line {place}: {error}") from None
+            raise MemlmError(f"{source}, line {file_line}: {error}") from None
         last = line.number
-        yield place, line, story
+        yield file_line, line, story
 
 
 def _parse_line(raw: bytes) -> _Line:
