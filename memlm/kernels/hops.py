@@ -28,7 +28,7 @@ class WindowHops(NamedTuple):
     slots: int
     pairs: Sequence[tuple[int, int]]
     transition: Tensor | None
-    linear: int
+    linear_units: int
     filled: Tensor | None
 
     @property
@@ -51,9 +51,9 @@ class Gradients(NamedTuple):
 
 
 class HopsForward:
-    """The forward pass of the hops, from states (B, L, D), and what the backward pass needs.
+    """The forward pass through the hops: the states (B, L, D), and all that the backward pass needs.
 
-    Raises MemoryError, IndexError.
+    Raises MemoryError, and IndexError for a word that no table has.
     """
 
     def __init__(self, hops: WindowHops, u: Tensor) -> None:
@@ -135,7 +135,7 @@ def _job(hops: WindowHops, rows: int, targets: int, units: int) -> _Job:
     job.set(rows=rows, targets=targets, slots=hops.slots, units=units, hops=len(hops.pairs), words_in_row=words)
     job.set(pad_D=_padded(units), pad_N=_padded(hops.slots), pad_M=_band_size(words))
     job.set(
-        linear=hops.linear,
+        linear=hops.linear_units,
         same_memories=hops.same_memories,
         rows_per_restart=rows // restarts[0] if restarts else rows,
     )
