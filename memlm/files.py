@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and locks between processes."""
+"""Write files whole or not at all, and lock files between processes."""
 
 import fcntl
 import os
@@ -10,9 +10,9 @@ from memlm.errors import MemlmError
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """The file with these bytes, on the disk; the one before it stays until then.
+    """Write a file atomically and durably. The previous file stays in place until the new one is on disk.
 
-    Raises MemlmError where that fails, with nothing half-written left behind.
+    Raises MemlmError if that fails, and leaves nothing half-written behind.
     """
     new = path.with_name(path.name + ".new")
     try:
@@ -27,7 +27,7 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 def write_synced(path: Path, data: bytes) -> None:
-    """Write bytes and wait until the disk has them. Raises OSError."""
+    """Write bytes and wait until they are on disk. Raises OSError."""
     with path.open("wb") as file:
         file.write(data)
         file.flush()
@@ -35,7 +35,7 @@ def write_synced(path: Path, data: bytes) -> None:
 
 
 def sync(folder: Path) -> None:
-    """Wait until the disk has the folder's entries: a rename is not there for good before that. Raises OSError."""
+    """Wait until the folder's entries are on disk: only then is a rename durable. Raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -44,18 +44,18 @@ def sync(folder: Path) -> None:
 
 
 def reason(error: OSError) -> str:
-    """Why an operation failed, in the system's words: `No space left on device`, `File too large`."""
+    """Why an operation failed, in the words of the operating system: `No space left on device`."""
     return error.strerror or str(error)
 
 
 @contextmanager
 def lock(path: Path, *, busy: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock file `path`, which is made for it and removed after it.
+    """Hold a lock on the file `path`, which is created for this purpose and removed afterwards.
 
-    If another process (or thread) holds it, `busy` is called once, and then waited; what `busy` raises ends that.
-    Raises OSError where the file can't be made, or on a file system without locks.
+    If another process (or thread) holds the lock, `busy` is called once before waiting. It may raise to give up.
+    Raises OSError if the file can't be created, or if the file system has no locks.
     """
-    descriptor = _taken(path, busy)
+    descriptor = _acquire(path, busy)
     try:
         yield
     finally:
@@ -64,18 +64,18 @@ def lock(path: Path, *, busy: Callable[[], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _taken(path: Path, busy: Callable[[], None]) -> int:
-    """A descriptor of the file that is at `path` now, locked: who held it before has removed his."""
-    told = False
+def _acquire(path: Path, busy: Callable[[], None]) -> int:
+    """A locked descriptor of the file that is at `path` now. A previous holder may have removed the file meanwhile."""
+    reported = False
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not told:
+                if not reported:
                     busy()
-                    told = True
+                    reported = True
                 fcntl.flock(descriptor, fcntl.LOCK_EX)
             if _is_at(descriptor, path):
                 return descriptor

@@ -1,4 +1,4 @@
-"""JSON as everyone reads it: a number that is not finite is written as null."""
+"""Strict JSON: a number that is not finite is written as null."""
 
 import dataclasses
 import json
@@ -19,7 +19,7 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
 
 
 def loads(data: bytes) -> Any:
-    """The value of JSON text; ValueError for what is not JSON."""
+    """The value of JSON text. Raises ValueError if it is not JSON."""
     try:
         return json.loads(data)
     except RecursionError:
@@ -27,7 +27,7 @@ def loads(data: bytes) -> Any:
 
 
 def read(path: Path) -> Any:
-    """The value in a file; MemlmError where it is missing, can't be read, or is not JSON."""
+    """The value in a JSON file. Raises MemlmError if the file is missing, can't be read, or is not JSON."""
     try:
         return loads(path.read_bytes())
     except OSError as error:
@@ -37,7 +37,7 @@ def read(path: Path) -> Any:
 
 
 def as_dataclass(kind: type[T], values: Any) -> T:
-    """The dataclass with these values as its fields; TypeError unless each is of its field's type, numbers finite."""
+    """A dataclass with these values. Raises TypeError if a value is not of its field's type or not finite."""
     if not isinstance(values, dict):
         raise TypeError(f"not an object: {values!r}")
     made, hints = kind(**values), get_type_hints(kind)
@@ -49,7 +49,7 @@ def as_dataclass(kind: type[T], values: Any) -> T:
 
 
 def is_of_type(value: Any, hint: Any) -> bool:
-    """Whether a value that was read is of a type, which may be a union; a whole number can be a float."""
+    """Whether a value is of a type, which may be a union. An integer is also a float."""
     accepted = [get_origin(part) or part for part in (get_args(hint) if isinstance(hint, UnionType) else (hint,))]
     return type(value) in accepted or (type(value) is int and float in accepted)
 

@@ -11,11 +11,9 @@ from click.testing import CliRunner, Result
 
 from memlm.cli import main
 from memlm.data.vocabulary.words import Vocabulary
-from memlm.models.base import LanguageModel
+from tests.helpers.repository import REPOSITORY
 
 pytest_plugins = ("tests.helpers.mirrors", "tests.helpers.fuzzing")
-
-REPOSITORY = Path(__file__).parent.parent
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -84,8 +82,3 @@ def memlm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Resu
         return CliRunner().invoke(main, [str(argument) for argument in arguments])
 
     return invoke
-
-
-def parameters_as_float64(model: LanguageModel) -> dict[str, np.ndarray]:
-    """Every parameter as float64, by name."""
-    return {name: p.detach().double().numpy() for name, p in model.named_parameters()}

@@ -2,10 +2,11 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from tests.helpers.imports import PACKAGE, floors, graph, imports, room, upwards
+from tests.helpers.imports import FILES, PACKAGE, floors, graph, imports, room, upwards
 
 # Each floor may import those above it in this list; the rooms of a floor do not know each other.
 FLOORS = [
@@ -19,7 +20,6 @@ FLOORS = [
     ["cli"],
 ]
 FLOOR = {name: number for number, floor in enumerate(FLOORS) for name in floor}
-FILES = sorted(PACKAGE.rglob("*.py"))
 
 
 def test_these_are_the_rooms():
@@ -43,6 +43,31 @@ def test_imports_point_one_way(path):
 def test_the_house_is_low():
     assert max(floors(graph()).values()) <= 9
     assert upwards(graph()) == 0
+
+
+TESTS = sorted(PACKAGE.parent.glob("tests/**/test_*.py"))
+MIRRORS = [path for path in TESTS if path.parent.name not in ("tests", "whole", "oracles", "helpers")]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(PACKAGE.parent / "tests"))
+
+
+@pytest.mark.parametrize("path", TESTS, ids=named)
+def test_no_test_module_imports_another(path: Path):
+    """What two of them need is in tests/helpers, or a fixture of a conftest."""
+    if "training" in path.parts:
+        pytest.skip("to come, with the one training loop")
+    assert not [name for name in imports(path, "tests") if ".test_" in name]
+
+
+@pytest.mark.parametrize("path", MIRRORS, ids=named)
+def test_the_name_of_a_test_is_that_of_a_module(path: Path):
+    """`test_<module>.py` or `test_<module>_<aspect>.py`, in the folder of the module's package."""
+    package = PACKAGE / path.parent.relative_to(PACKAGE.parent / "tests")
+    modules = {package.name, *(child.stem for child in package.iterdir())}
+    name = path.stem.removeprefix("test_")
+    assert any(name == module or name.startswith(f"{module}_") for module in modules)
 
 
 def heavy_after(code: str, modules: str) -> set[str]:

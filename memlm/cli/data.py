@@ -27,12 +27,12 @@ def command() -> None:
 @_JSON
 def list_(as_json: bool) -> None:
     """The datasets that memlm knows, and which of them are there."""
-    from memlm.data.fetch.get import present
-    from memlm.data.place import data_root
+    from memlm.data.fetch.get import is_present
+    from memlm.data.storage import data_root
 
     root = data_root()
     entries = [
-        {"name": name, "title": entry.title, "licence": entry.licence, "present": present(name)}
+        {"name": name, "title": entry.title, "licence": entry.licence, "present": is_present(name)}
         for name, entry in CATALOG.items()
     ]
     if as_json:
@@ -62,7 +62,7 @@ def get(name: str, source: str | None, head: bool) -> None:
         if name not in HEADS or source is None:
             raise MemlmError(f"--head is of {' and '.join(HEADS)} alone, with --from FILE")
         name = HEADS[name]
-    get.get(name, source=source, say=click.echo)
+    get.get_dataset(name, source=source, say=click.echo)
 
 
 @command.command("info")
@@ -85,7 +85,7 @@ def info(name: str, as_json: bool, **settings: Any) -> None:
 def verify(name: str, as_json: bool) -> None:
     """Read every file of dataset NAME and compare hashes and counts; exit status 2 if one is wrong."""
     from memlm.data.fetch import get
-    from memlm.data.place import data_root
+    from memlm.data.storage import data_root
 
     results = get.verify(name)
     bad = [result for result in results if not result.ok]

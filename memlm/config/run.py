@@ -150,7 +150,7 @@ class Config(RunConfig[ModelConfig, TrainConfig]):
             )
 
     def resolved(self) -> Self:
-        """A copy in which nothing is left open but what the dataset decides: memlm.data.dataset.settled."""
+        """A copy in which nothing is left open but what the dataset decides: memlm.data.dataset.resolved_config."""
         return dataclasses.replace(super().resolved(), data=self.data.resolved())
 
 

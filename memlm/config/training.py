@@ -10,7 +10,7 @@ from memlm.errors import MemlmError
 
 
 class TrainSettings(Settings):
-    """What the training of every kind of model has in common. Each kind declares the fields, in an order of its own."""
+    """What the training of every kind of model has in common; each declares the fields, in an order of its own."""
 
     saves_each_epoch: ClassVar[bool]  # or only as often as checkpoint_every says: of epochs that take a moment
     restarts: int

@@ -1,1 +1,1 @@
-"""memlm.data."""
+"""Datasets: catalogue, download, splits, vocabularies, batches, questions."""

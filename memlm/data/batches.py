@@ -1,7 +1,7 @@
-"""Which targets a step scores: rows of consecutive targets, for memory models and recurrent ones alike.
+"""Batches of a text: rows of consecutive targets, for memory models and recurrent models alike.
 
-B rows, L consecutive targets in a row, C words of context before the first target, T tokens in the text, R restarts.
-A span is (starts, L): B rows that score the targets start..start+L-1. Plans yield spans; `gather` reads them.
+B rows, L consecutive targets per row, C words of context before the first target, T tokens in the text, R restarts.
+A span is (starts, L): B rows with the targets start..start+L-1. Plans yield spans; `gather` reads their words.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,7 +13,7 @@ import numpy.typing as npt
 from memlm.config.training import TrainConfig
 from memlm.data.corpus.reading import Tokens
 
-EMPTY = -1  # stands for the words before the start of the text, and for targets that are none
+EMPTY = -1  # in place of words before the start of the text, and of missing targets
 
 Starts = npt.NDArray[np.int64]
 
@@ -29,9 +29,9 @@ NOTHING = Span(np.empty(0, np.int64), 0)
 
 
 class Batch(NamedTuple):
-    """`inputs` (B, C+L-1): the words before each row's targets and between them; `targets` (B, L).
+    """`inputs` (B, C+L-1), the words before and between the targets of each row; `targets` (B, L).
 
-    Of R restarts: (R, B, C+L-1) and (R, B, L).
+    With R restarts: (R, B, C+L-1) and (R, B, L).
     """
 
     inputs: npt.NDArray[np.int64]
@@ -39,7 +39,7 @@ class Batch(NamedTuple):
 
 
 def gather(tokens: Tokens, span: Span, context: int) -> Batch:
-    """The words that the span's rows need, EMPTY for those before the start of the text."""
+    """The batch of a span. Words before the start of the text are EMPTY."""
     starts = span.starts[:, None]
     inputs_at = starts + np.arange(-context, span.length - 1)
     targets_at = starts + np.arange(span.length)
@@ -49,9 +49,9 @@ def gather(tokens: Tokens, span: Span, context: int) -> Batch:
 
 
 def gather_together(tokens: Tokens, spans: Sequence[Span], context: int, *, rows: int, length: int) -> Batch:
-    """What `gather` reads, of a span for each of R restarts, in one shape: B is `rows`, L is `length`.
+    """The batch of R restarts with one span each, padded to B = `rows` and L = `length`.
 
-    Targets that a smaller span lacks are EMPTY, and their inputs any words of the text.
+    The padded targets are EMPTY; their inputs are arbitrary words of the text.
     """
     starts = np.full((len(spans), rows, 1), min(context, len(tokens) - 1))
     lengths = np.zeros_like(starts)
@@ -68,7 +68,7 @@ def gather_together(tokens: Tokens, spans: Sequence[Span], context: int, *, rows
 
 
 def plan_epoch(config: TrainConfig, total: int, epoch: int) -> list[Span]:
-    """The steps of epoch 0, 1, ... over `total` targets: a function of the seed and the epoch alone."""
+    """The steps of epoch 0, 1, ... over `total` targets. They depend on the seed and the epoch alone."""
     rng = np.random.default_rng([config.seed, epoch])
     if config.sampling == "windows":
         return list(random_windows(total, config.batch_size, rng))
@@ -79,30 +79,30 @@ def plan_epoch(config: TrainConfig, total: int, epoch: int) -> list[Span]:
 
 
 def random_chunks(total: int, length: int, rows: int, rng: np.random.Generator) -> Iterator[Span]:
-    """Each of `total` targets once: the text is cut into chunks at a random phase, and these are shuffled.
+    """Each of `total` targets once: the text is cut into chunks at a random offset, and the chunks are shuffled.
 
-    The pieces before the first cut and after the last are shorter chunks, steps of their own.
+    The remainders at the start and at the end are shorter chunks, each a step of its own.
     """
-    phase = int(rng.integers(length)) if total > length else 0
-    starts = np.arange(phase, total - length + 1, length)
+    offset = int(rng.integers(length)) if total > length else 0
+    starts = np.arange(offset, total - length + 1, length)
     steps = [Span(rows_of, length) for rows_of in _split(rng.permutation(starts), rows)]
-    tail = int(starts[-1]) + length if len(starts) else phase
-    for start, end in ((0, phase), (tail, total)):
+    tail = int(starts[-1]) + length if len(starts) else offset
+    for start, end in ((0, offset), (tail, total)):
         if end > start:
             steps.insert(int(rng.integers(len(steps) + 1)), Span(np.array([start]), end - start))
     yield from steps
 
 
 def random_windows(total: int, batch_size: int, rng: np.random.Generator) -> Iterator[Span]:
-    """ceil(total / batch_size) steps of positions drawn independently with replacement, as the reference code does."""
+    """ceil(total / batch_size) steps of random positions, drawn with replacement as in the reference code."""
     for _ in range(-(-total // batch_size)):
         yield Span(rng.integers(total, size=batch_size), 1)
 
 
 def streams(total: int, length: int, rows: int) -> Iterator[Span]:
-    """Each target once and in order: `rows` equal pieces of the text side by side, `length` targets a step.
+    """Each target once and in order: `rows` equal pieces of the text side by side, `length` targets per step.
 
-    The rows that are one longer than the others come first, so that state is carried by dropping the last rows.
+    Rows that are one target longer come first. A model can then carry its state by dropping the last rows.
     """
     rows = min(rows, total)
     size, longer = divmod(total, rows)
@@ -114,7 +114,7 @@ def streams(total: int, length: int, rows: int) -> Iterator[Span]:
 
 
 def consecutive(total: int, length: int, rows: int) -> Iterator[Span]:
-    """Each target once, in order, in chunks of `length`, `rows` of them a step; the remainder is a short chunk."""
+    """Each target once, in order, in chunks of `length`, `rows` chunks per step. The remainder is a shorter chunk."""
     whole = total - total % length
     for starts in _split(np.arange(0, whole, length), rows):
         yield Span(starts, length)

@@ -1,4 +1,4 @@
-"""A dataset ready for models: splits as token ids under one vocabulary."""
+"""A dataset for language models: its splits as token ids under one vocabulary."""
 
 import dataclasses
 import hashlib
@@ -8,23 +8,23 @@ from pathlib import Path
 
 from memlm.config.data import DataConfig
 from memlm.config.run import Config
-from memlm.data import make_vocabulary
 from memlm.data.catalog.datasets import CATALOG, lookup
 from memlm.data.catalog.entries import SPLITS
 from memlm.data.corpus.encoded import load_encoded
 from memlm.data.corpus.reading import EncodedText, TextFile
 from memlm.data.corpus.splitting import is_one_line, split_file
 from memlm.data.fetch import get
+from memlm.data.make_vocabulary import make_vocabulary
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.errors import MemlmError
 
-TEXT = "text"  # the split of a text that stands alone
-DEFAULT_SHARES = "90,5,5"  # of a dataset that is one file
+TEXT = "text"  # the only split of a single text
+DEFAULT_SHARES = "90,5,5"  # train, valid and test of a dataset that is one file
 
 
 @dataclass(frozen=True, kw_only=True)
 class TextDataset:
-    """Splits of a corpus by name; `floor_nats` holds the exact entropy of those whose source knows it."""
+    """The splits of a corpus by name. `floor_nats` holds their exact entropy if it is known."""
 
     name: str
     vocabulary: Vocabulary
@@ -33,31 +33,31 @@ class TextDataset:
 
     @property
     def sha256(self) -> dict[str, str]:
-        """Hash of each split's ids."""
+        """The hash of each split's ids."""
         return {split: data_sha256(text) for split, text in self.splits.items()}
 
 
-def load(
+def load_dataset(
     name: str,
     data: DataConfig | None = None,
     *,
     splits: Sequence[str] = SPLITS,
     vocabulary: Vocabulary | None = None,
 ) -> TextDataset:
-    """The splits of a dataset: one of the catalogue, fetched if need be, a folder with train.txt, valid.txt and
-    test.txt, or a file, which is split.
+    """Load a dataset: a name of the catalogue, a folder with train.txt, valid.txt and test.txt, or a file to split.
 
-    Without a `vocabulary`, one is made from the training split alone as `data` says. Tokens are read-only, mapped from
-    the data folder; making them is the work of the first time.
+    A dataset of the catalogue is downloaded if need be. Without a `vocabulary`, one is made from the training split
+    alone, with the settings `data`. Tokens are read-only and mapped from the cache, which the first call fills.
+    Raises MemlmError.
     """
-    data = settled_data(name, data or DataConfig())
+    data = resolved_data(name, data or DataConfig())
     files = split_files(name, data.split)
     for split in splits:
         if split not in files:
             raise MemlmError(f"{name} has no split {split!r}: it has {', '.join(files)}")
-    floors = get.floor(name, splits) if name in CATALOG and data.keeps_all else {}
+    floors = get.entropy_floors(name, splits) if name in CATALOG and data.keeps_all else {}
     if vocabulary is None:
-        vocabulary = make_vocabulary.make(files["train"], data)
+        vocabulary = make_vocabulary(files["train"], data)
     return TextDataset(
         name=name,
         vocabulary=vocabulary,
@@ -67,50 +67,50 @@ def load(
 
 
 def one_text(path: Path, vocabulary: Vocabulary) -> TextDataset:
-    """A file as a text of its own, whose only split is TEXT, under a vocabulary made before."""
+    """A file as a dataset with the single split TEXT, under a given vocabulary."""
     encoded = load_encoded(TextFile(path), vocabulary)
     return TextDataset(name=str(path.resolve()), vocabulary=vocabulary, splits={TEXT: encoded})
 
 
-def settled(config: Config) -> Config:
-    """The settings as they are recorded in a run: with the dataset's full name, and what it decides."""
+def resolved_config(config: Config) -> Config:
+    """The settings as a run records them: with the dataset's full name and the settings that follow from it."""
     name, config = config.dataset, config.resolved()
-    return dataclasses.replace(config, dataset=full_name(name), data=settled_data(name, config.data))
+    return dataclasses.replace(config, dataset=full_name(name), data=resolved_data(name, config.data))
 
 
-def settled_data(name: str, data: DataConfig) -> DataConfig:
-    """The settings of a text with what its dataset decides. Raises MemlmError for a split that it can't have."""
+def resolved_data(name: str, data: DataConfig) -> DataConfig:
+    """The data settings with the defaults of the dataset. Raises MemlmError for a split that it can't have."""
     data = data.resolved()
     if data.split is not None and (name in CATALOG or Path(name).is_dir()):
         raise MemlmError(
-            f"split is {data.split}, which is for a dataset that is one file: {name} has splits of its own"
+            f"split is {data.split}, but only a dataset that is one file can be split: {name} has splits of its own"
         )
     changes: dict[str, object] = {}
     if data.min_count is None and data.tokenizer == "words":
         own = CATALOG[name].min_count if name in CATALOG and data.level == "word" else 1
         changes["min_count"] = own
-    if data.split is None and _is(name, Path.is_file):
+    if data.split is None and _is_path(name, Path.is_file):
         changes["split"] = DEFAULT_SHARES
     return data.replace(changes)
 
 
 def split_files(name: str, shares: str | None = None) -> dict[str, TextFile]:
-    """Where the splits of a dataset lie, after it was fetched if need be; `shares` are those of a single file."""
+    """The files of a dataset's splits. It is downloaded if need be. `shares` say how to split a single file."""
     path = Path(name)
-    if _is(name, Path.exists) and not path.is_dir():
+    if _is_path(name, Path.exists) and not path.is_dir():
         return split_file(path, shares or DEFAULT_SHARES)
     if name not in CATALOG and not path.is_dir():
         if len(path.parts) == 1:
-            lookup(name)  # which says what names there are
-        raise MemlmError(f"no file or folder {name}: a dataset is a name of `memlm data list`, a folder or a file")
+            lookup(name)  # the error lists the known names
+        raise MemlmError(f"no file or folder {name}: a dataset is a name from `memlm data list`, a folder or a file")
     return get.split_files(name) if name in CATALOG else _of_folder(path)
 
 
 def split_rule(name: str, data: DataConfig) -> str:
-    """How the splits are made, in a few words."""
+    """How the splits are made, in words."""
     if name in CATALOG:
         return CATALOG[name].split_rule
-    if not _is(name, Path.is_file):
+    if not _is_path(name, Path.is_file):
         return "train, valid and test.txt"
     how = "at the ends of words, since it is one line" if is_one_line(Path(name)) else "at the ends of lines"
     return f"one file, split {data.split or DEFAULT_SHARES} {how}"
@@ -121,26 +121,26 @@ def _of_folder(folder: Path) -> dict[str, TextFile]:
     for file in files.values():
         if not file.is_file():
             raise MemlmError(
-                f"{folder} is not a dataset: it holds no {file.name}; needed are train, valid and test.txt"
+                f"{folder} is not a dataset: it has no {file.name}; it must have train.txt, valid.txt and test.txt"
             )
     return {split: TextFile(file) for split, file in files.items()}
 
 
 def full_name(name: str) -> str:
-    """The name, of a folder or file its whole path: a run must find its text from wherever it is used."""
-    return str(Path(name).resolve()) if _is(name, Path.exists) else name
+    """The name, or the absolute path of a folder or file: a run must find its text from any working directory."""
+    return str(Path(name).resolve()) if _is_path(name, Path.exists) else name
 
 
 def is_there(name: str) -> bool:
-    """Whether a dataset can be read without fetching it."""
-    return get.present(name) if name in CATALOG else Path(name).exists()
+    """Whether a dataset can be read without a download."""
+    return get.is_present(name) if name in CATALOG else Path(name).exists()
 
 
-def _is(name: str, what: Callable[[Path], bool]) -> bool:
-    """Whether this is no name of the catalogue, and there is such a thing at the path."""
-    return name not in CATALOG and what(Path(name))
+def _is_path(name: str, check: Callable[[Path], bool]) -> bool:
+    """Whether the name is not in the catalogue, and its path passes the check."""
+    return name not in CATALOG and check(Path(name))
 
 
 def data_sha256(text: EncodedText) -> str:
-    """Hash of a split's ids: two scores can be compared only if it is the same."""
+    """The hash of a split's ids. Two scores can be compared only if their hashes are equal."""
     return hashlib.sha256(text.tokens.data).hexdigest()

@@ -1,4 +1,4 @@
-"""Counts of a dataset's splits, their unigram perplexity, and the lines they share with training."""
+"""Counts of a dataset's splits, their unigram perplexity, and the lines that they share with training."""
 
 import hashlib
 import math
@@ -15,27 +15,27 @@ from memlm.data.corpus.counts import word_counts
 from memlm.data.corpus.reading import BLOCK, TextFile, id_counts, opened, size_of
 from memlm.data.vocabulary.words import EOS
 
-WORDS = 5  # of the shortest line that counts: shorter ones are the same by chance
-LONGEST = 1 << 20  # bytes of the longest
+WORDS = 5  # in the shortest line that is compared: shorter lines are equal by chance
+LONGEST = 1 << 20  # bytes in the longest line that is compared
 
 Hashes = npt.NDArray[np.uint64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SharedLines:
-    """Of the distinct lines of a text that are long enough, how many the training text has too."""
+    """How many distinct lines of a text are compared, and how many of them are in the training text too."""
 
     compared: int
     shared: int
 
     @property
     def share(self) -> float:
-        """0 where there is no line to compare."""
+        """The share of the compared lines; 0 if there is none."""
         return self.shared / self.compared if self.compared else 0.0
 
 
 def shared_lines(train: TextFile, others: Sequence[TextFile]) -> list[SharedLines]:
-    """For each of the other texts, the lines it has in common with the training text."""
+    """For each of the other texts, the lines that it shares with the training text."""
     known = [np.unique(np.concatenate([np.empty(0, np.uint64), *_hashes(text)])) for text in others]
     found = [np.zeros(len(lines), bool) for lines in known]
     for block in _hashes(train):
@@ -47,7 +47,7 @@ def shared_lines(train: TextFile, others: Sequence[TextFile]) -> list[SharedLine
 
 
 def _hashes(text: TextFile) -> Iterator[Hashes]:
-    """The lines that count, a block of them after the other."""
+    """Hashes of the lines to compare, block by block."""
     for lines in _lines(text):
         parts = (line.split() for line in lines if len(line) <= LONGEST)
         digests = [hashlib.blake2b(b" ".join(words), digest_size=8).digest() for words in parts if len(words) >= WORDS]
@@ -55,7 +55,7 @@ def _hashes(text: TextFile) -> Iterator[Hashes]:
 
 
 def _lines(text: TextFile) -> Iterator[list[bytes]]:
-    """The lines in blocks; of one that is too long to count, some piece that is too long as well."""
+    """The lines, block by block. A line longer than LONGEST may be cut, but stays longer than LONGEST."""
     left, rest = size_of(text), b""
     with opened(text.path) as file:
         file.seek(text.start)
@@ -70,16 +70,16 @@ def _lines(text: TextFile) -> Iterator[list[bytes]]:
     yield [rest]
 
 
-UNIGRAM = "by the counts of training, each token's one more than it is, so that none is impossible"
-MUCH = 0.01  # of the lines shared with training: more of them is worth a warning
+UNIGRAM = "by the counts of training plus one, so that no token is impossible"
+WARN_SHARE = 0.01  # share of lines in common with training from which on a warning is given
 
 Counts = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SplitFacts:
-    """Counts of a split. Words and types are those of the text, an `<eos>` a line among them; tokens those that it is
-    scored by, and `oov` of them what the vocabulary does not hold.
+    """Counts of a split. Words and types count the text, with one `<eos>` per line. Tokens are the units that a model
+    predicts; `oov` of them are out of vocabulary.
     """
 
     split: str
@@ -89,22 +89,22 @@ class SplitFacts:
     tokens: int
     oov: int
     oov_share: float
-    unigram_perplexity: float  # a token's: UNIGRAM
-    compared_lines: int | None  # distinct ones, and long enough: memlm.data.description
+    unigram_perplexity: float  # per token: UNIGRAM
+    compared_lines: int | None  # distinct and of at least WORDS words
     shared_lines: int | None  # with training
-    floor_perplexity: float | None  # of a text whose entropy is known
+    floor_perplexity: float | None  # None if the exact entropy is unknown
 
 
 @dataclass(frozen=True, kw_only=True)
 class Description:
-    """A text under its settings."""
+    """The counts of a dataset under its settings."""
 
     data: DataConfig
-    vocabulary: int  # tokens that it holds
+    vocabulary: int  # its size
     splits: list[SplitFacts]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
+        """Plain values, for JSON."""
         return {
             "data": asdict(self.data),
             "vocabulary": self.vocabulary,
@@ -113,23 +113,23 @@ class Description:
         }
 
     def warnings(self) -> list[str]:
-        """A line for each split that has much in common with training."""
-        said = []
+        """One line for each split that shares many lines with training."""
+        lines = []
         for facts in self.splits:
             compared, shared = facts.compared_lines or 0, facts.shared_lines or 0
-            if shared and shared >= MUCH * compared:
-                said.append(
-                    f"train has {shared:,} of the {compared:,} different lines of {facts.split} that can be compared, "
-                    f"{shared / compared:.1%}: a figure of {facts.split} is in part one of what was learnt by heart"
+            if shared and shared >= WARN_SHARE * compared:
+                lines.append(
+                    f"train contains {shared:,} of the {compared:,} different lines of {facts.split} that can be "
+                    f"compared, {shared / compared:.1%}: a result on {facts.split} partly measures memorisation"
                 )
-        return said
+        return lines
 
 
-def describe(name: str, data: DataConfig) -> Description:
-    """The counts of a dataset's splits: one of the catalogue, a folder or a file. Raises MemlmError as `load` does."""
-    data = dataset.settled_data(name, data)
+def describe_dataset(name: str, data: DataConfig) -> Description:
+    """The counts of a dataset's splits. Raises MemlmError as `memlm.data.dataset.load_dataset` does."""
+    data = dataset.resolved_data(name, data)
     files = dataset.split_files(name, data.split)
-    loaded = dataset.load(name, data)
+    loaded = dataset.load_dataset(name, data)
     size = len(loaded.vocabulary)
     counts = {split: id_counts(text.tokens, size) for split, text in loaded.splits.items()}
     nats = np.log(counts["train"].sum() + size) - np.log(counts["train"] + 1)

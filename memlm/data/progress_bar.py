@@ -1,14 +1,16 @@
-"""A bar or a spinner for work on files, on standard error if that is a terminal."""
+"""A progress bar and a spinner for work on files, shown on standard error if that is a terminal."""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+Tick = Callable[[int, int | None], None]  # bytes done, and of how many if that is known
+
 
 @contextmanager
 def spinner(label: str) -> Iterator[None]:
-    """A sign of life beside work of which nobody knows how much is done."""
+    """A spinner, for work of unknown length."""
     if not sys.stderr.isatty():
         yield
         return
@@ -19,26 +21,26 @@ def spinner(label: str) -> Iterator[None]:
 
 
 @contextmanager
-def bar(label: str, total: int | None, *, after: float = 0.0) -> Iterator[Callable[[int], None]]:
-    """A bar of `total` bytes; yields what moves it on. It is shown once the work has taken `after` seconds."""
+def bar(label: str, *, after: float = 0.0) -> Iterator[Tick]:
+    """A progress bar in bytes; yields `tick(done, total)`. It appears once the work has taken `after` seconds."""
     if not sys.stderr.isatty():
-        yield lambda count: None
+        yield lambda done, total: None
         return
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
     progress = Progress(*columns, console=Console(stderr=True), transient=True)
-    task, began = progress.add_task(label, total=total), time.monotonic()
+    task, began = progress.add_task(label, total=None), time.monotonic()
 
-    def advance(count: int) -> None:
-        progress.advance(task, count)
+    def tick(done: int, total: int | None) -> None:
+        progress.update(task, completed=done, total=total)
         if not progress.live.is_started and time.monotonic() - began >= after:
             progress.start()
 
     if after == 0:
         progress.start()
     try:
-        yield advance
+        yield tick
     finally:
         progress.stop()

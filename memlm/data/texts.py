@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from memlm import files
 from memlm.data.catalog.entries import SPLITS
-from memlm.data.place import data_root
+from memlm.data.storage import data_root
 from memlm.data.vocabulary.words import EOS, UNK, Vocabulary
 from memlm.errors import MemlmError
 

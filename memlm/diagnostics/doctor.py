@@ -21,7 +21,7 @@ from memlm.data.batches import gather, plan_epoch
 from memlm.data.catalog.datasets import CATALOG, how_to_get
 from memlm.data.corpus.reading import encode
 from memlm.data.fetch import get
-from memlm.data.place import data_root
+from memlm.data.storage import data_root
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.diagnostics.runs import Check, all_runs
 from memlm.errors import MemlmError
@@ -104,7 +104,7 @@ def datasets() -> Iterator[Check]:
     """Every file of the datasets that are there, read whole and held against its hash."""
     for name in CATALOG:
         try:
-            if not get.present(name):
+            if not get.is_present(name):
                 yield Check(name=f"data {name}", ok=None, found="not there", remedy=how_to_get(name))
                 continue
             results = get.verify(name)

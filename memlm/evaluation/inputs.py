@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from memlm.data.batches import Batch
-from memlm.data.questions.batches import Ids, add_blanks, different_rows
+from memlm.data.questions.batches import Ids, add_blanks, unique_rows
 from memlm.data.questions.encode import EMPTY, QuestionSet
 from memlm.models.answerer import Answerer, Asked
 
@@ -42,7 +42,7 @@ class Feed:
         times = np.broadcast_to(np.arange(stories.shape[2])[::-1], stories.shape)
         if blanks is not None and places is not None:
             times = add_blanks(times, blanks, places, self.memory_size)
-        chosen, stories = different_rows(np.where(filled, stories, stories[:, :, -1:]), len(self.sentences))
+        chosen, stories = unique_rows(np.where(filled, stories, stories[:, :, -1:]), len(self.sentences))
         return Asked(
             sentences=self.sentences[self._tensor(chosen)],
             stories=self._tensor(stories),

@@ -43,7 +43,7 @@ class CountedRun:
     found: Callable[[int, Smoothed], None] = lambda order, found: None
 
     def train(self, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
-        """Count the training split and score; what summary.json holds, or None if stopped. There is nothing to observe.
+        """Count the training split and score; what summary.json holds, or None if stopped. Nothing is observed.
 
         If it is stopped while it counts, nothing is kept.
         """
@@ -84,8 +84,8 @@ def start(
     config: Config, run_dir: Path | None, *, overwrite: bool, vocabulary: Vocabulary | None = None
 ) -> Iterator[CountedRun]:
     """A new run."""
-    config = dataset.settled(config)
-    data = dataset.load(config.dataset, config.data, vocabulary=vocabulary)
+    config = dataset.resolved_config(config)
+    data = dataset.load_dataset(config.dataset, config.data, vocabulary=vocabulary)
     model = build(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos, seed=0)
     assert isinstance(model, KneserNey)
     with created_run(config, data, run_dir, overwrite=overwrite, device="cpu") as run:

@@ -112,8 +112,8 @@ def start(
 ) -> Iterator[TextRun]:
     """A new run, which no other process trains meanwhile."""
     device = choose_device(config.train.device)
-    config = dataset.settled(config)
-    data = dataset.load(config.dataset, config.data, vocabulary=vocabulary)
+    config = dataset.resolved_config(config)
+    data = dataset.load_dataset(config.dataset, config.data, vocabulary=vocabulary)
     check_fits(config, data.splits["train"].tokens)
     config = cutoffs.settled(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
     learner = _learner(config, data, device)
@@ -137,7 +137,7 @@ def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[TextRun]:
             )
         config = dataclasses.replace(config, train=config.train.replace(changes))
         device = choose_device(config.train.device)
-        data = dataset.load(config.dataset, config.data, vocabulary=run.vocabulary())
+        data = dataset.load_dataset(config.dataset, config.data, vocabulary=run.vocabulary())
         run.check_text(config.dataset, data.sha256)
         learner = _learner(config, data, device)
         if checkpoint.exists(run.last):

@@ -10,7 +10,7 @@ import numpy as np
 from memlm.config import paper
 from memlm.config.recipes import column_of
 from memlm.config.run import QAConfig
-from memlm.data.questions.babi import about
+from memlm.data.questions.babi import question_about
 from memlm.data.questions.encode import data_sha256, encode
 from memlm.data.questions.tasks import load_questions, task_names
 from memlm.data.vocabulary.words import WordList
@@ -58,7 +58,7 @@ class TrainedTasks:
     def ask_lines(self, lines: Iterable[bytes], question: str, *, source: str, task: int | None = None) -> Answer:
         """`ask`, of the lines of a file, which errors call `source`."""
         model = self._model(task)
-        return ask(model.model, model.words, about(lines, question, source))
+        return ask(model.model, model.words, question_about(lines, question, source))
 
     def evaluate(self, split: str = "test", *, protocol: str = PROTOCOL) -> dict[str, Any]:
         """Errors of the run's tasks in percent, every question of the split once, with all that they rest on.

@@ -84,7 +84,7 @@ class TrainedModel:
         Raises MemlmError where another text lies in the place of one of them.
         """
         config = self.config
-        found = dataset.load(config.dataset, config.data, splits=splits, vocabulary=self.vocabulary)
+        found = dataset.load_dataset(config.dataset, config.data, splits=splits, vocabulary=self.vocabulary)
         self.run.check_text(config.dataset, found.sha256)
         return found
 

@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 
 from memlm import files, jsontext
 from memlm.config.run import Config, QAConfig, RunConfig, read_toml
-from memlm.data.vocabulary import load
+from memlm.data.vocabulary.load import load_vocabulary
 from memlm.data.vocabulary.words import Vocabulary, WordList
 from memlm.errors import MemlmError
 from memlm.files import lock
@@ -162,7 +162,7 @@ class RunFolder:
 
     def vocabulary(self) -> Vocabulary:
         """The vocabulary the run was made with."""
-        return self._checked(load.load(self.path, self.config().data))
+        return self._checked(load_vocabulary(self.path, self.config().data))
 
     def qa_vocabulary(self) -> WordList:
         """The vocabulary that a run of question answering was made with."""

@@ -73,9 +73,13 @@ class Progress:
         """Whether the state now is the best one."""
         return self.best_step == self.step
 
+    def scheduled_rate(self, config: Any) -> float:
+        """The learning rate of the epoch under way."""
+        return self.schedule.rate(config)
+
     def rate(self, config: Any) -> float:
         """The learning rate of the epoch under way; 0 for a restart that trains no more."""
-        return self.schedule.rate(config) if self.trains(config) else 0.0
+        return self.scheduled_rate(config) if self.trains(config) else 0.0
 
     def trains(self, config: Any) -> bool:
         """Whether the restart trains on."""

@@ -113,7 +113,7 @@ class QuestionLearner(Learner):
                 "valid_cost": costs[restart],
                 "valid_error": 100 * float(wrong[restart].mean()),
                 "tasks": tasks[restart],
-                "lr": progress.schedule.rate(self.config),
+                "lr": progress.scheduled_rate(self.config),
                 "linear": progress.schedule.straight,  # type: ignore[union-attr]
                 "seconds": totals.seconds,
             }

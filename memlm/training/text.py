@@ -121,7 +121,7 @@ class TextLearner(Learner):
                 progress.logged = dataclasses.replace(progress.totals)
                 recents.append(recent)
                 figures.append(
-                    metrics.step_figures(recent, lr=progress.schedule.rate(self.config), parameter_norm=norm)
+                    metrics.step_figures(recent, lr=progress.scheduled_rate(self.config), parameter_norm=norm)
                 )
         if not figures:
             return None
@@ -140,7 +140,7 @@ class TextLearner(Learner):
             if not math.isfinite(total(nats[restart]).nats):
                 self.leave_out(restart, "the validation loss", progress.step)
                 continue
-            rate = progress.schedule.rate(self.config)
+            rate = progress.scheduled_rate(self.config)
             figures[restart] = metrics.step_figures(progress.totals, lr=rate, parameter_norm=norms[restart])
         self.settle()  # the time of validation
         for restart, own in figures.items():

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from memlm.config.data import DataConfig
 from memlm.data import description as module
 from memlm.data.corpus.reading import TextFile
-from memlm.data.description import SharedLines, describe, shared_lines
-from tests.whole.test_command_line import Memlm
+from memlm.data.description import SharedLines, describe_dataset, shared_lines
+from tests.helpers.command_line import Memlm
 
 TRAIN = "the cat sat on a mat\nThe dog sat\n\n"
 VALID = "the  cat sat on a mat\r\na bird sat on the cat\n"
@@ -36,7 +36,7 @@ def words_of(text: str) -> list[str]:
 
 
 def test_counts_by_hand(folder: Path):
-    found = describe(str(folder), DataConfig(lowercase=True))
+    found = describe_dataset(str(folder), DataConfig(lowercase=True))
     assert found.vocabulary == 9  # the cat sat on a mat dog <eos> <unk>
     train, valid, test = found.splits
     assert (train.lines, train.words, train.tokens, train.types, train.oov) == (3, 12, 12, 9, 0)  # the, The are two
@@ -44,7 +44,7 @@ def test_counts_by_hand(folder: Path):
     assert (valid.compared_lines, valid.shared_lines) == (2, 1)
     assert (test.lines, test.words, test.oov, test.compared_lines) == (1, 3, 0, 0)
     assert train.compared_lines is train.shared_lines is None
-    assert "train has 1 of the 2 different lines of valid that can be compared, 50.0%" in found.warnings()[0]
+    assert "train contains 1 of the 2 different lines of valid that can be compared, 50.0%" in found.warnings()[0]
     assert len(found.warnings()) == 1
 
 
@@ -53,7 +53,7 @@ def test_the_unigram_perplexity_is_that_of_its_formula(folder: Path, min_count: 
     seen = Counter(words_of(TRAIN))
     kept = {word for word in seen if seen[word] >= min_count} | {"<eos>", "<unk>"}
     counts = Counter(word if word in kept else "<unk>" for word in words_of(TRAIN))
-    found = describe(str(folder), DataConfig(min_count=min_count))
+    found = describe_dataset(str(folder), DataConfig(min_count=min_count))
     for facts, text in zip(found.splits, (TRAIN, VALID, TEST), strict=True):
         words = [word if word in kept else "<unk>" for word in words_of(text)]
         nats = [-math.log((counts[word] + 1) / (counts.total() + len(kept))) for word in words]
@@ -104,10 +104,10 @@ def test_a_file_is_told_of_as_a_dataset_is(memlm: Memlm, folder: Path):
     assert found["splits"]["test"]["oov"] > 0
     result = memlm("data", "info", folder)
     assert re.search(r"train +3 +12 +9 +0 +0.00 ", result.stdout)
-    assert "unigram perplexity: by the counts of training, each token's one more than it is" in result.stdout
+    assert "unigram perplexity: by the counts of training plus one" in result.stdout
     assert result.stderr == (
-        "Warning: train has 1 of the 2 different lines of valid that can be compared, 50.0%: "
-        "a figure of valid is in part one of what was learnt by heart\n"
+        "Warning: train contains 1 of the 2 different lines of valid that can be compared, 50.0%: "
+        "a result on valid partly measures memorisation\n"
     )
     Path("my.txt").write_text("one two three four " * 40)
     assert "split 90,5,5 at the ends of words, since it is one line" in memlm("data", "info", "my.txt").stdout
@@ -119,9 +119,9 @@ def test_a_file_is_told_of_as_a_dataset_is(memlm: Memlm, folder: Path):
         (["nope"], "unknown dataset 'nope'"),
         (["no/such.txt"], "no file or folder no/such.txt"),
         (["ptb", "--level", "char"], "ptb is not there to be read under these settings; run: memlm data get ptb"),
-        (["ptb", "--split", "8,1,1"], "split is 8,1,1, which is for a dataset that is one file"),
+        (["ptb", "--split", "8,1,1"], "split is 8,1,1, but only a dataset that is one file can be split"),
         (["babi", "--min-count", "7"], "babi is of questions: the settings of a text are not for it"),
-        (["texts", "--split", "8,1,1"], "split is 8,1,1, which is for a dataset that is one file"),
+        (["texts", "--split", "8,1,1"], "split is 8,1,1, but only a dataset that is one file can be split"),
         (["empty.txt"], "empty.txt is empty"),
         (["nul.txt"], "nul.txt is not UTF-8 text: it holds a NUL (line 30, byte 1)"),
         (["texts", "--min-count", "0"], "min_count is 0; it must be at least 1"),

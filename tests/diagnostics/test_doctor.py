@@ -9,8 +9,8 @@ import pytest
 
 from memlm.config.models import LSTMConfig
 from memlm.diagnostics import doctor, runs
-from tests.whole.test_command_line import SMALL, Memlm
-from tests.whole.test_golden_runs import GOLDEN
+from tests.helpers.command_line import SMALL, Memlm
+from tests.helpers.golden import GOLDEN
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from memlm.data import dataset
 from memlm.evaluation import attention
 from memlm.evaluation.attention import Attention
 from memlm.models.memn2n import MemN2N
-from tests.models.test_memn2n import K, N, V, make, oracle_weights
+from tests.helpers.command_line import SMALL, Memlm
+from tests.helpers.tiny_models import K, N, V, make_memn2n, oracle_weights
 from tests.oracles import memn2n as oracle_memn2n
-from tests.whole.test_command_line import SMALL, Memlm
 
 TEXT = "a0 b0 c0 d\na1 b1 unheard d\na2 b2 c2"
 
@@ -36,7 +36,7 @@ def trained(memlm: Memlm, corpus: Path) -> package.TrainedModel:
 
 @pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
 def test_of_targets_agrees_with_the_oracle(tying: str, generator: torch.Generator, rng: np.random.Generator):
-    model = make(tying, generator)
+    model = make_memn2n(tying, generator)
     tokens = rng.integers(V, size=N + 5).astype(np.int32)
     targets = [0, 1, N, 3, len(tokens)]
     ours = attention.of_targets(model, tokens, targets)
@@ -52,7 +52,7 @@ def test_of_targets_agrees_with_the_oracle(tying: str, generator: torch.Generato
 def test_of_targets_does_not_depend_on_the_block(
     generator: torch.Generator, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ):
-    model = make("layerwise", generator)
+    model = make_memn2n("layerwise", generator)
     tokens = rng.integers(V, size=50).astype(np.int32)
     whole = attention.of_targets(model, tokens, range(51))
     monkeypatch.setattr(attention, "WINDOWS_AT_ONCE", 7)
@@ -64,7 +64,7 @@ def test_of_targets_does_not_depend_on_the_block(
 def test_the_average_is_that_of_a_slow_loop(
     tying: str, targets_at_once: int, generator: torch.Generator, rng: np.random.Generator
 ):
-    model = make(tying, generator)
+    model = make_memn2n(tying, generator)
     tokens = rng.integers(V, size=90).astype(np.int32)
     ticks: list[tuple[int, int]] = []
     ours = attention.average(
@@ -80,7 +80,7 @@ def test_the_average_is_that_of_a_slow_loop(
 def test_a_sample_lies_evenly_over_the_text(
     generator: torch.Generator, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ):
-    model = make("layerwise", generator)
+    model = make_memn2n("layerwise", generator)
     tokens = rng.integers(V, size=300).astype(np.int32)
     seen: list[int] = []
     blocks = attention._blocks
@@ -99,7 +99,7 @@ def test_a_sample_lies_evenly_over_the_text(
 
 
 def test_a_text_that_never_fills_the_memory_has_no_average(generator: torch.Generator):
-    model = make("layerwise", generator)
+    model = make_memn2n("layerwise", generator)
     with pytest.raises(package.MemlmError, match=f"has {N} tokens, which never fill a memory of {N}"):
         attention.average(model, np.zeros(N, np.int32))
     assert attention.picture(model, np.zeros(N, np.int32), 1) is None
@@ -170,5 +170,5 @@ def test_a_model_without_a_memory_is_refused(memlm: Memlm, corpus: Path):
     for ask in (lambda: lstm.attend("a0"), lstm.average_attention):
         with pytest.raises(package.MemlmError, match=r"runs/b is of lstm-1x100, which has no memory to attend to"):
             ask()
-    tokens = dataset.load(str(corpus)).splits["valid"].tokens
+    tokens = dataset.load_dataset(str(corpus)).splits["valid"].tokens
     assert attention.picture(lstm.model, tokens, 1) is None

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from memlm.data.questions.batches import add_blanks, different_rows, plan_question_epoch
+from memlm.data.questions.batches import add_blanks, plan_question_epoch, unique_rows
 
 
 def test_different_rows_are_each_once_and_found_again(rng: np.random.Generator):
     rows = rng.integers(20, size=(3, 4, 5))
-    table, places = different_rows(rows, 20)
+    table, places = unique_rows(rows, 20)
     for restart in range(3):
         used = sorted(set(rows[restart].ravel().tolist()))
         assert table[restart, : len(used)].tolist() == used

@@ -14,7 +14,7 @@ from memlm.errors import MemlmError
 from memlm.evaluation import passport, records
 from memlm.evaluation.passport import Facts, Passport
 from memlm.runs.folder import RunFolder
-from tests.whole.test_command_line import SMALL, Memlm
+from tests.helpers.command_line import SMALL, Memlm
 
 LINES = [["the", "dog", "sat"], [], ["<unk>", "on"]]  # tokens: the, dog (unknown), sat, eos, eos, <unk>, on, eos
 NATS = np.array([1.0, 6.0, 2.0, 1.0, 0.5, 3.0, 2.0, 0.5])

@@ -17,7 +17,7 @@ from memlm.cli.compare import in_words
 from memlm.evaluation import records
 from memlm.evaluation.plots.curves import Curve, draw
 from memlm.experiments.bootstrap import Difference
-from tests.whole.test_command_line import SMALL, Memlm, refused
+from tests.helpers.command_line import SMALL, Memlm, refused
 
 
 @pytest.fixture(scope="module")

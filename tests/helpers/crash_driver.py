@@ -31,7 +31,7 @@ from memlm.cli import main
 from memlm.cli import session as _session  # noqa: F401
 from memlm.runs import checkpoint
 from tests.helpers.faults import count_disk_calls, fail_disk_call
-from tests.runs.test_folder import curves
+from tests.helpers.tensorboard import curves
 
 TIMES = ("seconds", "tokens_per_second", "run", "date")
 LSTM = (

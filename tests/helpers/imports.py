@@ -10,17 +10,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-PACKAGE = Path(__file__).parent.parent.parent / "memlm"
+from tests.helpers.repository import REPOSITORY
+
+PACKAGE = REPOSITORY / "memlm"
+FILES = sorted(PACKAGE.rglob("*.py"))
 Graph = dict[str, set[str]]
 
 
-def imports(path: Path) -> Iterator[str]:
-    """The modules that a file imports, anywhere in it: `memlm.runs.checkpoint`, or a name in a module."""
+def imports(path: Path, package: str = "memlm") -> Iterator[str]:
+    """The modules of a package that a file imports, anywhere in it: `memlm.runs.checkpoint`, or a name in a module."""
     for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "memlm":
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == package:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
         elif isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names if alias.name.startswith("memlm."))
+            yield from (alias.name for alias in node.names if alias.name.startswith(f"{package}."))
 
 
 def room(path: Path, package: Path = PACKAGE) -> str:

@@ -17,7 +17,7 @@ import pytest
 from memlm.data.catalog import datasets
 from memlm.data.catalog.entries import DataFile, Dataset
 from memlm.data.fetch import get
-from memlm.data.place import data_root
+from memlm.data.storage import data_root
 from memlm.errors import MemlmError
 
 TEXTS = {
@@ -197,7 +197,7 @@ def fails(name: str, **kwargs: Any) -> str:
     """The message of a get that must fail: one line, and nothing is left of the attempt."""
     before = sorted(data_root().rglob("*"))
     with pytest.raises(MemlmError) as caught:
-        get.get(name, **kwargs)
+        get.get_dataset(name, **kwargs)
     assert "\n" not in str(caught.value)
     assert sorted(data_root().rglob("*")) == before
     return str(caught.value)

@@ -8,7 +8,7 @@ import pytest
 
 import memlm as package
 from memlm.inference.adapt import wear
-from tests.whole.test_command_line import SMALL, Memlm
+from tests.helpers.command_line import SMALL, Memlm
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from memlm.config.models import AnswererConfig
-from memlm.data.questions.babi import Question, about, parse
+from memlm.data.questions.babi import Question, parse, question_about
 from memlm.data.questions.encode import QuestionSet, encode, vocabulary
 from memlm.data.vocabulary.words import WordList
 from memlm.errors import MemlmError
@@ -16,23 +16,9 @@ from memlm.evaluation.inputs import Feed
 from memlm.evaluation.plots import story
 from memlm.inference.ask import ask
 from memlm.models.answerer import MemoryAnswerer
+from tests.helpers.questions import random_questions
 
 CPU = torch.device("cpu")
-PEOPLE, PLACES = ("mary", "john", "anna"), ("kitchen", "garden", "hall")
-
-
-def stories(rng: np.random.Generator, count: int = 12) -> list[Question]:
-    """Questions after one to nine sentences: where somebody is who was told of."""
-    lines = []
-    for _ in range(count):
-        told: dict[str, tuple[str, int]] = {}
-        for number in range(1, int(rng.integers(2, 11))):
-            person = str(rng.choice(PEOPLE))
-            told[person] = (str(rng.choice(PLACES)), number)
-            lines.append(f"{number} {person} went to the {told[person][0]}.")
-        person = str(rng.choice(list(told)))
-        lines.append(f"{number + 1} where is {person}?\t{told[person][0]}\t{told[person][1]}")
-    return parse([line.encode() for line in lines], "made")
 
 
 def answerer(words: WordList, **settings: object) -> MemoryAnswerer:
@@ -43,7 +29,7 @@ def answerer(words: WordList, **settings: object) -> MemoryAnswerer:
 
 
 def test_the_answer_is_the_highest_of_the_distribution(rng: np.random.Generator):
-    asked = stories(rng)
+    asked = random_questions(rng)
     words = vocabulary(asked)
     model = answerer(words)
     encoded = encode(asked, words, memory_size=6)
@@ -61,8 +47,8 @@ def test_the_answer_is_the_highest_of_the_distribution(rng: np.random.Generator)
 
 
 def test_every_sentence_that_is_kept_has_its_weights(rng: np.random.Generator):
-    for question in stories(rng):
-        words = vocabulary([question, *stories(rng)])
+    for question in random_questions(rng):
+        words = vocabulary([question, *random_questions(rng)])
         model = answerer(words)
         answer = ask(model, words, question)
         assert answer.attention is not None
@@ -75,7 +61,7 @@ def test_every_sentence_that_is_kept_has_its_weights(rng: np.random.Generator):
 
 
 def test_what_no_sentence_gets_goes_to_the_null_memory(rng: np.random.Generator):
-    asked = stories(rng)
+    asked = random_questions(rng)
     words = vocabulary(asked)
     with_null, without = (answerer(words, null_memory=null, init_std=0.2) for null in (True, False))
     for question in asked:
@@ -91,7 +77,7 @@ def test_what_no_sentence_gets_goes_to_the_null_memory(rng: np.random.Generator)
 
 
 def test_a_sentence_that_is_forgotten_changes_nothing(rng: np.random.Generator):
-    asked = stories(rng)
+    asked = random_questions(rng)
     words, model = vocabulary(asked), answerer(vocabulary(asked))
     long = next(question for question in asked if len(question.story) == 9)
     other = replace(long, story=(("john", "went", "to", "the", "hall"), *long.story[1:]))
@@ -102,12 +88,16 @@ def test_a_sentence_that_is_forgotten_changes_nothing(rng: np.random.Generator):
 
 
 def test_an_unknown_word_is_refused_with_its_place(rng: np.random.Generator):
-    words = vocabulary(stories(rng))
+    words = vocabulary(random_questions(rng))
     model = answerer(words)
     with pytest.raises(MemlmError, match=r"^the question: unknown word 'apple'"):
-        ask(model, words, about([b"mary went to the hall"], "where is the apple", "story.txt"))
+        ask(model, words, question_about([b"mary went to the hall"], "where is the apple", "story.txt"))
     with pytest.raises(MemlmError, match=r"^story.txt, line 2: unknown word 'apple'"):
-        ask(model, words, about([b"mary went to the hall", b"john went to the apple"], "where is mary", "story.txt"))
+        ask(
+            model,
+            words,
+            question_about([b"mary went to the hall", b"john went to the apple"], "where is mary", "story.txt"),
+        )
 
 
 def by_hand(model: MemoryAnswerer, words: WordList, question: Question) -> bool:
@@ -142,7 +132,7 @@ def test_a_hop_that_looks_most_at_nothing_looks_at_no_sentence(rng: np.random.Ge
 
 def test_looking_at_support_is_what_the_attention_shows(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(support, "AT_ONCE", 7)  # several pieces, of which one may hold short stories alone
-    asked = stories(rng, 30)
+    asked = random_questions(rng, 30)
     words = vocabulary(asked)
     model = answerer(words)
     encoded = encode(asked, words, memory_size=6)
@@ -158,7 +148,7 @@ def test_looking_at_support_is_what_the_attention_shows(rng: np.random.Generator
 
 
 def test_a_story_is_drawn(rng: np.random.Generator):
-    asked = stories(rng)
+    asked = random_questions(rng)
     words = vocabulary(asked)
     answer = ask(answerer(words, init_std=0.2), words, next(q for q in asked if len(q.story) < 5))
     figure = story.story_attended(answer)

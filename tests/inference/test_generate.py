@@ -8,8 +8,7 @@ import torch
 import memlm as package
 from memlm.config.sampling import Sampling
 from memlm.inference.generate import draw
-from tests.inference.test_text import trained  # noqa: F401
-from tests.whole.test_command_line import Memlm
+from tests.helpers.command_line import Memlm
 
 P = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15], dtype=torch.float64)
 
@@ -41,7 +40,7 @@ def test_words_are_drawn_by_the_distribution(sampling: Sampling, never: int | No
     )
 
 
-def test_the_likeliest_words_are_those_that_the_model_expects(trained: package.TrainedModel):  # noqa: F811
+def test_the_likeliest_words_are_those_that_the_model_expects(trained: package.TrainedModel):
     drawn = list(trained.generate("a0 b0", Sampling(words=6, temperature=0), seed=1))
     context = "a0 b0"
     for word, log_p, _ in drawn:
@@ -51,7 +50,7 @@ def test_the_likeliest_words_are_those_that_the_model_expects(trained: package.T
         context += "\n" if word == "<eos>" else f" {word}" if context[-1:] not in ("", "\n") else word
 
 
-def test_a_seed_draws_the_same_text_again(trained: package.TrainedModel, memlm: Memlm):  # noqa: F811
+def test_a_seed_draws_the_same_text_again(trained: package.TrainedModel, memlm: Memlm):
     command = ("generate", "runs/a", "--prompt", "a0", "--words", 30, "--temperature", 5, "--samples", 2)
     first = memlm(*command, "--seed", 3)
     assert first.exit_code == 0, first.output

@@ -26,14 +26,14 @@ from memlm.inference.load import load_answerer
 from memlm.inference.questions import TrainedTasks
 from memlm.models import build
 from memlm.runs import checkpoint, summary
-from tests.inference.test_ask import stories
+from tests.helpers.questions import random_questions
 
 STORY = "Mary went to the hall.\nJohn went to the garden.\n"
 
 
 def questions_of(task: int) -> dict[str, list[Question]]:
     """Stories of a task's own."""
-    return {split: stories(np.random.default_rng([task, len(split)]), 25) for split in ("train", "test")}
+    return {split: random_questions(np.random.default_rng([task, len(split)]), 25) for split in ("train", "test")}
 
 
 @pytest.fixture(autouse=True)

@@ -11,11 +11,10 @@ import pytest
 
 import memlm as package
 from memlm.cli import score
-from tests.inference.test_text import trained  # noqa: F401
-from tests.whole.test_command_line import Memlm
+from tests.helpers.command_line import Memlm
 
 
-def test_a_text_adds_up_to_its_evaluation(trained: package.TrainedModel, corpus: Path):  # noqa: F811
+def test_a_text_adds_up_to_its_evaluation(trained: package.TrainedModel, corpus: Path):
     lines = (corpus / "test.txt").read_text().splitlines()
     sentences = list(trained.score_lines(lines))
     evaluated = trained.evaluate("test")
@@ -24,7 +23,7 @@ def test_a_text_adds_up_to_its_evaluation(trained: package.TrainedModel, corpus:
     assert -total == pytest.approx(evaluated["nats"], rel=1e-6)
 
 
-def test_ranks_and_unknown_words(trained: package.TrainedModel):  # noqa: F811
+def test_ranks_and_unknown_words(trained: package.TrainedModel):
     (sentence,) = trained.score_lines(["a0 unheard c0"])
     assert [token.word for token in sentence.tokens] == ["a0", "unheard", "c0", "<eos>"]
     assert [token.oov for token in sentence.tokens] == [False, True, False, False]
@@ -38,14 +37,14 @@ def test_ranks_and_unknown_words(trained: package.TrainedModel):  # noqa: F811
     assert sentence.sums.oov == 1
 
 
-def test_independent_lines_know_nothing_of_each_other(trained: package.TrainedModel):  # noqa: F811
+def test_independent_lines_know_nothing_of_each_other(trained: package.TrainedModel):
     alone = [next(iter(trained.score_lines([line]))) for line in ("a0 b0", "c0 d")]
     assert list(trained.score_lines(["a0 b0", "c0 d"], independent=True)) == alone
     in_a_text = list(trained.score_lines(["a0 b0", "c0 d"]))
     assert (in_a_text == alone) == (trained.config.model.name == "kneser-ney")  # no n-gram crosses a line's end
 
 
-def test_score_prints_tokens_sentences_and_a_total(trained: package.TrainedModel, memlm: Memlm):  # noqa: F811
+def test_score_prints_tokens_sentences_and_a_total(trained: package.TrainedModel, memlm: Memlm):
     Path("text").write_bytes(b"\xef\xbb\xbfa0 b0\n\nunheard c0\n")  # a byte order mark is no part of a word
     lines = memlm("score", "runs/a", "text").output.splitlines()
     words = [line.split("\t")[0] for line in lines if line[0] != "#"]
@@ -72,7 +71,7 @@ def test_score_prints_tokens_sentences_and_a_total(trained: package.TrainedModel
     ],
 )
 def test_what_is_no_text_is_refused(
-    trained: package.TrainedModel,  # noqa: F811
+    trained: package.TrainedModel,
     memlm: Memlm,
     content: bytes,
     error: str,
@@ -86,7 +85,7 @@ def test_what_is_no_text_is_refused(
 
 @pytest.mark.parametrize(("fault", "status", "said"), [(errno.EPIPE, 1, ""), (errno.ENOSPC, 2, "No space left")])
 def test_a_fault_of_the_output_is_none_of_the_text(
-    trained: package.TrainedModel,  # noqa: F811
+    trained: package.TrainedModel,
     memlm: Memlm,
     monkeypatch: pytest.MonkeyPatch,
     fault: int,

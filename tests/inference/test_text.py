@@ -6,20 +6,6 @@ import numpy as np
 import pytest
 
 import memlm as package
-from tests.whole.test_command_line import SMALL, Memlm
-
-OPTIONS = {
-    "memn2n": (*SMALL, "--lr", 0.05),
-    "lstm": ("--model", "lstm", "--units", 12, "--epochs", 2, "--lr", 0.05),
-    "kneser-ney": ("--model", "kneser-ney"),
-}
-
-
-@pytest.fixture(params=OPTIONS)
-def trained(request: pytest.FixtureRequest, memlm: Memlm, corpus: Path) -> package.TrainedModel:
-    result = memlm("train", "--dataset", corpus, *OPTIONS[request.param], "--run-dir", "runs/a")
-    assert result.exit_code == 0, result.output
-    return package.load("runs/a")
 
 
 def test_a_text_is_scored_as_a_split_is(trained: package.TrainedModel, corpus: Path):

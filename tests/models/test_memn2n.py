@@ -8,30 +8,8 @@ from memlm.config.models import MemN2NConfig
 from memlm.diagnostics.bench import per_window
 from memlm.evaluation.perplexity import token_nats
 from memlm.models.memn2n import MemN2N
-from tests.conftest import parameters_as_float64
+from tests.helpers.tiny_models import D, K, N, V, make_memn2n, oracle_weights
 from tests.oracles import memn2n as oracle_memn2n
-
-V, N, D, K = 17, 6, 8, 3
-
-
-def make(tying: str, generator: torch.Generator, *, temporal_encoding: bool = True) -> MemN2N:
-    config = MemN2NConfig(
-        hops=K, memory_size=N, units=D, linear_units=3, tying=tying, temporal_encoding=temporal_encoding, init_std=0.6
-    )
-    model = MemN2N(config, V).double()
-    model.initialise(generator)
-    return model
-
-
-def oracle_weights(model: MemN2N) -> dict[str, object]:
-    """The model's parameters under the names of the paper."""
-    p = parameters_as_float64(model)
-    embeddings = [p[f"embeddings.{i}"] for i in range(len(model.embeddings))]
-    times = [p[f"times.{i}"] for i in range(len(model.times))] or None
-    if not model.layerwise:
-        return {"E": embeddings, "T": times}
-    weights: dict[str, object] = {"A": embeddings[0], "C": embeddings[1], "H": p["transition"], "W": p["head.weight"]}
-    return weights | ({"T_A": times[0], "T_C": times[1]} if times else {})
 
 
 @pytest.mark.parametrize("temporal_encoding", [True, False])
@@ -39,7 +17,7 @@ def oracle_weights(model: MemN2N) -> dict[str, object]:
 def test_every_token_of_a_text_agrees_with_the_oracle(
     tying: str, temporal_encoding: bool, generator: torch.Generator, rng: np.random.Generator
 ):
-    model = make(tying, generator, temporal_encoding=temporal_encoding)
+    model = make_memn2n(tying, generator, temporal_encoding=temporal_encoding)
     tokens = rng.integers(V, size=75).astype(np.int32)
     expected = oracle_memn2n.nats_per_token(
         tokens, oracle_weights(model), hops=K, memory_size=N, linear_units=3, tying=tying
@@ -54,7 +32,7 @@ def test_every_token_of_a_text_agrees_with_the_oracle(
 def test_sliding_windows_equal_gathered_ones_values_and_gradients(
     tying: str, temporal_encoding: bool, length: int, generator: torch.Generator
 ):
-    model = make(tying, generator, temporal_encoding=temporal_encoding)
+    model = make_memn2n(tying, generator, temporal_encoding=temporal_encoding)
     inputs = torch.randint(V, (3, N + length - 1), generator=generator)
     inputs[0, : N - 1] = -1
     inputs[1] = -1  # a memory that is empty altogether
@@ -70,7 +48,7 @@ def test_sliding_windows_equal_gathered_ones_values_and_gradients(
 
 @pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
 def test_attention_agrees_with_the_oracle(tying: str, generator: torch.Generator, rng: np.random.Generator):
-    model = make(tying, generator)
+    model = make_memn2n(tying, generator)
     inputs = rng.integers(V, size=(1, N + 1))
     inputs[0, :2] = -1
     ours = model.attention(torch.from_numpy(inputs)).detach().numpy()
@@ -85,7 +63,7 @@ def test_attention_agrees_with_the_oracle(tying: str, generator: torch.Generator
 
 @pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
 def test_training_gradients_agree_with_finite_differences(tying: str, generator: torch.Generator):
-    model = make(tying, generator)
+    model = make_memn2n(tying, generator)
     inputs = torch.randint(V, (2, N + 2), generator=generator)
     inputs[0, 0] = -1
     targets = torch.randint(V, (2, 3), generator=generator)
@@ -112,13 +90,13 @@ def test_training_gradients_agree_with_finite_differences(tying: str, generator:
 def test_the_score_does_not_depend_on_the_batch(
     targets_at_once: int, generator: torch.Generator, rng: np.random.Generator
 ):
-    model = make("layerwise", generator)
+    model = make_memn2n("layerwise", generator)
     tokens = rng.integers(V, size=150).astype(np.int32)
     np.testing.assert_allclose(token_nats(model, tokens, targets_at_once=targets_at_once), token_nats(model, tokens))
 
 
 def test_words_beyond_the_memory_do_not_matter(generator: torch.Generator, rng: np.random.Generator):
-    model = make("adjacent", generator)
+    model = make_memn2n("adjacent", generator)
     tokens = rng.integers(V, size=40).astype(np.int32)
     changed = tokens.copy()
     changed[: 39 - N] = (changed[: 39 - N] + 1) % V
@@ -132,7 +110,7 @@ def test_parameter_count_of_the_paper():
 
 
 def test_only_rows_that_were_seen_have_an_embedding_gradient(generator: torch.Generator):
-    model = make("layerwise", generator)
+    model = make_memn2n("layerwise", generator)
     inputs = torch.tensor([[1, 2, 1, 3, 2, 1, 1]])
     model.nats(inputs, torch.tensor([[4, 5]]))[0].sum().backward()
     grad = model.embeddings[0].grad

@@ -7,7 +7,7 @@ import torch
 from memlm.config.models import LSTMConfig
 from memlm.evaluation.perplexity import token_nats
 from memlm.models.recurrent import LSTM
-from tests.conftest import parameters_as_float64
+from tests.helpers.tiny_models import parameters_as_float64
 from tests.oracles import lstm as oracle_lstm
 
 V = 17

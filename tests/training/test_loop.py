@@ -22,7 +22,7 @@ from memlm.runs.folder import RunFolder
 from memlm.training.interfaces import Observer
 from memlm.training.learner import Learner
 from memlm.training.loop import Due
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 from tests.helpers.training import (
     MEMORY,
     RECURRENT,
@@ -42,7 +42,7 @@ KINDS = ["memn2n", "lstm", "adaptive", "tied-adaptive"]
 
 @pytest.fixture
 def data(corpus: Path) -> TextDataset:
-    return dataset.load(str(corpus))
+    return dataset.load_dataset(str(corpus))
 
 
 @pytest.mark.parametrize("config", [MEMORY, RECURRENT, ADAPTIVE, TIED_ADAPTIVE], ids=KINDS)

@@ -28,7 +28,7 @@ from tests.helpers.training import with_train as with_settings
 
 @pytest.fixture
 def data(corpus: Path) -> TextDataset:
-    return dataset.load(str(corpus))
+    return dataset.load_dataset(str(corpus))
 
 
 def poison(patch: pytest.MonkeyPatch, *, step: int, what: str) -> None:

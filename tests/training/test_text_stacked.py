@@ -55,7 +55,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TextDataset:
     for split, lines in (("train", 120), ("valid", 30), ("test", 20)):
         words = rng.integers(9, size=(lines, 4)) // 2
         (tmp_path / f"{split}.txt").write_text("".join(" ".join(map(str, line)) + "\n" for line in words))
-    return dataset.load(str(tmp_path))
+    return dataset.load_dataset(str(tmp_path))
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 
 import memlm as package
 from memlm.models.layers import cutoffs
-from tests.whole.test_command_line import Memlm, refused
+from tests.helpers.command_line import Memlm, refused
 
 OF_MODEL: dict[str, list[object]] = {
     "layerwise": ["--hops", 2, "--memory-size", 8],

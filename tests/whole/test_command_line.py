@@ -19,10 +19,8 @@ from click.testing import Result
 
 from memlm.experiments.signals import SignalRequests
 from memlm.runs.folder import RunFolder
+from tests.helpers.command_line import SMALL, Memlm, refused
 from tests.helpers.faults import fail_disk_call
-
-Memlm = Callable[..., Result]
-SMALL = ("--hops", 2, "--memory-size", 8, "--units", 12, "--epochs", 2, "--device", "cpu")
 
 
 @pytest.fixture
@@ -31,14 +29,6 @@ def run(memlm: Memlm, corpus: Path) -> Path:
     result = memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a")
     assert result.exit_code == 0, result.output
     return Path("runs/a")
-
-
-def refused(result: Result) -> str:
-    """The one line of a refusal."""
-    assert result.exit_code == 2, result.output
-    (line,) = result.stderr.splitlines()
-    assert line.startswith("Error: ")
-    return line.removeprefix("Error: ")
 
 
 def test_a_run_folder_holds_what_it_should(run: Path):

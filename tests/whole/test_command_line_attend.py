@@ -14,7 +14,7 @@ import memlm as package
 from memlm.cli import main
 from memlm.cli.show import heat, tables
 from memlm.evaluation.attention import Attention
-from tests.whole.test_command_line import SMALL, Memlm, refused
+from tests.helpers.command_line import SMALL, Memlm, refused
 
 TEXT = "a0 b0 c0 d\na1 heard b1"
 

@@ -3,7 +3,6 @@
 import json
 import math
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from memlm.diagnostics import runs
 from memlm.experiments import reproduce
 from memlm.inference.load import load_answerer
 from memlm.runs.folder import RunFolder
-from tests.runs.test_folder import curves
+from tests.helpers.command_line import Memlm, refused
+from tests.helpers.tensorboard import curves
 
-Memlm = Callable[..., Result]
 QUICK = ("--dataset", "stories-qa", "--restarts", 2, "--epochs", 2, "--linear-epochs", 1, "--device", "cpu")
 
 
@@ -44,13 +43,6 @@ def short_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
 def well(result: Result) -> str:
     assert result.exit_code == 0, result.output
     return result.output
-
-
-def refused(result: Result) -> str:
-    assert result.exit_code == 2
-    assert result.stderr.startswith("Error: ")
-    assert result.stderr.count("\n") == 1
-    return result.stderr
 
 
 def test_a_task_is_trained_and_its_figures_are_kept(memlm: Memlm):

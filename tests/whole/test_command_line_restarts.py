@@ -1,16 +1,12 @@
 """`memlm train --restarts` as a user meets it: one run, whose best restart serves wherever a model does."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from click.testing import Result
 
-from tests.runs.test_folder import curves
-from tests.whole.test_command_line import SMALL, refused
-
-Memlm = Callable[..., Result]
+from tests.helpers.command_line import SMALL, Memlm, refused
+from tests.helpers.tensorboard import curves
 
 
 @pytest.fixture

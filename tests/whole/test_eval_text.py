@@ -9,7 +9,7 @@ import pytest
 
 import memlm as package
 from memlm.errors import MemlmError
-from tests.whole.test_command_line import SMALL, Memlm
+from tests.helpers.command_line import SMALL, Memlm
 
 TEXT = "A0 b0 c0 d\na1 dog C1 d\n\na2\n"
 

@@ -15,9 +15,9 @@ from click.testing import CliRunner
 from hypothesis import strategies as st
 
 from memlm.cli import main
+from tests.helpers.command_line import SMALL
 from tests.helpers.fuzzing import Fuzz
 from tests.helpers.mirrors import BOGUS, TEXTS, toy
-from tests.whole.test_command_line import SMALL
 
 pytestmark = pytest.mark.soak
 

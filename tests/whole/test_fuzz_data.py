@@ -33,7 +33,7 @@ def test_texts(fuzz: Fuzz):
     def attempt(texts: tuple[bytes, bytes, bytes]) -> None:
         for split, text in zip(("train", "valid", "test"), texts, strict=True):
             (fuzz.inside / f"{split}.txt").write_bytes(text)
-        data = dataset.load(str(fuzz.inside))
+        data = dataset.load_dataset(str(fuzz.inside))
         for text, of_split in zip(texts, data.splits.values(), strict=True):
             assert of_split.tokens.max() < len(data.vocabulary)
             lines = text.removeprefix(b"\xef\xbb\xbf").decode().removesuffix("\n").split("\n")
@@ -45,7 +45,7 @@ def test_texts(fuzz: Fuzz):
 
 
 def test_encoded_texts(fuzz: Fuzz, vocabulary: Vocabulary, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(encoded, "WORTH_KEEPING", 0)
+    monkeypatch.setattr(encoded, "WORTH_CACHING", 0)
     text = fuzz.inside / "text"
     text.write_text("the cat sat on the dog\n\nthe mat")
     expected = load_encoded(TextFile(text), vocabulary)
@@ -68,7 +68,7 @@ def test_datasets_in_place(fuzz: Fuzz, add: Callable[[Any], None]):
     files = dict(TEXTS)
     for name, text in files.items():
         (place / name).write_bytes(text)
-    get.get("toy")
+    get.get_dataset("toy")
     files[check.MANIFEST] = (place / check.MANIFEST).read_bytes()
 
     def attempt(change: tuple[str, bytes]) -> None:
@@ -77,7 +77,7 @@ def test_datasets_in_place(fuzz: Fuzz, add: Callable[[Any], None]):
             if (place / other).read_bytes() != text:
                 (place / other).write_bytes(text)
         (place / name).write_bytes(content)
-        get.get("toy")
+        get.get_dataset("toy")
         assert name == check.MANIFEST or content == TEXTS[name]
 
     change = st.sampled_from(list(files)).flatmap(lambda name: st.tuples(st.just(name), damaged(files[name])))
@@ -156,7 +156,7 @@ def test_archives(fuzz: Fuzz, add: Callable[[Any], None]):
         name, content = archive
         (source / name).write_bytes(content)
         try:
-            place = get.get("toy", source=str(source / name))
+            place = get.get_dataset("toy", source=str(source / name))
             found = {str(path.relative_to(place)): path.read_bytes() for path in place.rglob("*.txt")}
             assert found.items() >= TEXTS.items()  # hashes alone decide
             assert found.keys() <= whole.keys()

@@ -20,8 +20,8 @@ from memlm.evaluation import records
 from memlm.experiments import compare
 from memlm.inference import load
 from memlm.runs.folder import RunFolder
+from tests.helpers.command_line import SMALL, Memlm
 from tests.helpers.fuzzing import Fuzz, damaged
-from tests.whole.test_command_line import SMALL, Memlm
 
 pytestmark = pytest.mark.soak
 

@@ -11,10 +11,9 @@ from pathlib import Path
 import pytest
 
 import memlm as package
-from tests.conftest import REPOSITORY
-from tests.whole.test_command_line import Memlm
+from tests.helpers.command_line import Memlm
+from tests.helpers.golden import GOLDEN
 
-GOLDEN = REPOSITORY / "tests" / "golden"
 EXPECTED = json.loads((GOLDEN / "run-v1" / "expected.json").read_text())
 RUNS = ["memn2n", "lstm"]
 

@@ -18,7 +18,7 @@ from memlm.data.corpus import encoded, workers
 from memlm.data.corpus.reading import TextFile, encode_blocks, join, read_words
 from memlm.evaluation import records
 from memlm.runs.folder import RunFolder
-from tests.whole.test_command_line import Memlm, refused
+from tests.helpers.command_line import Memlm, refused
 
 PIECES = ("--tokenizer", "sentencepiece", "--pieces", "bpe", "--vocab-size", 290)
 TINY = ("--hops", 1, "--memory-size", 4, "--units", 6, "--epochs", 1, "--device", "cpu")
@@ -234,7 +234,7 @@ def test_an_arpa_file_has_the_tokens_as_words(runs: Path, memlm: Memlm, name: st
     [
         (("--vocab-size", 100), "vocab_size is 100; it must be at least "),
         (("--vocab-size", 5000), "vocab_size is 5000; it must be from "),
-        (("--vocab-size", 2**31 - 1), "vocab_size is 2147483647; of pieces there can be 1,000,000 at most"),
+        (("--vocab-size", 2**31 - 1), "vocab_size is 2147483647; it must be at most 1,000,000"),
         (("--min-count", 2), "min_count is 2, which does not fit tokenizer sentencepiece"),
     ],
 )
@@ -260,7 +260,7 @@ def test_a_text_cut_up_among_processes_has_the_same_tokens(
     (tmp_path / "text").write_text("the cats catched it <unk> and\n\nmore \u00ef " * 2000)
     text, vocabulary = TextFile(tmp_path / "text"), package.load(runs / name).vocabulary
     whole = join(encode_blocks(read_words(text), vocabulary))
-    for module, constant in ((encoded, "WORTH_KEEPING"), (workers, "WORTH"), (workers, "PIECE")):
+    for module, constant in ((encoded, "WORTH_CACHING"), (workers, "WORTH"), (workers, "PIECE")):
         monkeypatch.setattr(module, constant, 1000)
     monkeypatch.setattr(workers, "_cores", lambda: 3)
     found = encoded.load_encoded(text, vocabulary)

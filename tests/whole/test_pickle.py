@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from memlm.data.corpus import encoded
+from tests.helpers.command_line import SMALL, Memlm, refused
+from tests.helpers.imports import FILES
 from tests.helpers.mirrors import BOGUS, TEXTS, tarred, toy
-from tests.test_layout import FILES
-from tests.whole.test_command_line import SMALL, Memlm, refused
 
 PICKLING = {
     "pickle",
@@ -109,7 +109,7 @@ def test_one_in_settings_or_data_is_never_run(
     memlm: Memlm, corpus: Path, root: Path, add, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     add(toy(BOGUS))
-    monkeypatch.setattr(encoded, "WORTH_KEEPING", 0)
+    monkeypatch.setattr(encoded, "WORTH_CACHING", 0)
     mark, planted = tmp_path / "mark", tmp_path / "planted"
     for data in pickles(mark):
         planted.write_bytes(data)

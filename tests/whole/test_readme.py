@@ -9,7 +9,7 @@ import pytest
 from click.testing import Result
 
 import memlm as package
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 
 README = (REPOSITORY / "README.md").read_text()
 QUICK_QA = ["--restarts", "2", "--epochs", "1", "--linear-epochs", "1"]

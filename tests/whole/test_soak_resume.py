@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 
 # fault: trials in make test, and in make soak. Of a run of one epoch the disk is full at each of its writes (120).
 FAULTS = {

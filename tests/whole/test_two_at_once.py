@@ -15,8 +15,8 @@ from memlm.data.corpus.encoded import load_encoded
 from memlm.data.corpus.reading import TextFile
 from memlm.data.fetch import get
 from memlm.data.vocabulary.words import Vocabulary
-from tests.conftest import REPOSITORY
 from tests.helpers.mirrors import TEXTS, Server, assert_whole, toy
+from tests.helpers.repository import REPOSITORY
 
 GET = """
 import sys
@@ -24,7 +24,7 @@ from memlm.data.catalog import datasets
 from memlm.data.fetch import get
 from tests.helpers.mirrors import toy
 datasets.CATALOG["toy"] = toy(sys.argv[1])
-print(get.get("toy"))
+print(get.get_dataset("toy"))
 """
 
 ENCODE = """
@@ -38,7 +38,7 @@ def slowly(path):
     sys.stdin.readline()
     return read_words(path)
 encoded.read_words = slowly
-encoded.WORTH_KEEPING = 0
+encoded.WORTH_CACHING = 0
 found = encoded.load_encoded(TextFile(pathlib.Path(sys.argv[1])), Vocabulary(["<eos>", "<unk>", "the", "cat"]))
 print(found.oov, *found.tokens.tolist())
 """
@@ -107,7 +107,7 @@ def test_what_a_killed_process_left_is_removed(server: Server, root: Path, add):
     (root / ".memlm-toy.partial/toy/toy.train.txt").write_bytes(b"half")
     (root / ".memlm-toy.lock").touch()
     add(toy(f"{server.url}/good/"))
-    get.get("toy")
+    get.get_dataset("toy")
     assert_whole(root / "toy")
 
 

@@ -25,9 +25,9 @@ def show(name: str, data: DataConfig, *, as_json: bool) -> None:
         _show_catalogued(CATALOG[name], data, as_json=as_json)
         return
     from memlm.data import dataset
-    from memlm.data.description import describe
+    from memlm.data.description import describe_dataset
 
-    found = describe(name, data)
+    found = describe_dataset(name, data)
     facts = {"name": dataset.full_name(name), "split_rule": dataset.split_rule(name, found.data)}
     if as_json:
         click.echo(json.dumps(facts | found.to_dict()))
@@ -37,15 +37,15 @@ def show(name: str, data: DataConfig, *, as_json: bool) -> None:
 
 
 def _show_catalogued(entry: Dataset, data: DataConfig, *, as_json: bool) -> None:
-    from memlm.data.description import describe
+    from memlm.data.description import describe_dataset
     from memlm.data.fetch import get
-    from memlm.data.place import data_root
+    from memlm.data.storage import data_root
 
-    there = get.present(entry.name) or entry.generated  # what memlm makes itself is made now
+    there = get.is_present(entry.name) or entry.generated  # what memlm makes itself is made now
     if data != DataConfig():
         _check_settings_apply(entry, data, there=there)
-    place = (get.get(entry.name) if there else data_root() / entry.name).absolute()
-    found = describe(entry.name, data) if there and entry.is_text else None
+    place = (get.get_dataset(entry.name) if there else data_root() / entry.name).absolute()
+    found = describe_dataset(entry.name, data) if there and entry.is_text else None
     questions = _questions(entry, place) if there and not found else []
     tasks = _tasks(entry.name) if there else []
     if as_json:
@@ -75,7 +75,7 @@ def _check_settings_apply(entry: Dataset, data: DataConfig, *, there: bool) -> N
 
     if not entry.is_text:
         raise MemlmError(f"{entry.name} is of questions: the settings of a text are not for it")
-    dataset.settled_data(entry.name, data)
+    dataset.resolved_data(entry.name, data)
     if not there:
         raise MemlmError(f"{entry.name} is not there to be read under these settings; run: {how_to_get(entry.name)}")
 

@@ -1,4 +1,4 @@
-"""What an entry of the catalogue of datasets says: the files, where they are had, and what they must be."""
+"""An entry of the catalogue of datasets: its files, where to get them, and their hashes and counts."""
 
 from dataclasses import dataclass
 
@@ -8,24 +8,24 @@ ARCHIVE_ENDINGS = (".zip", ".tar.gz", ".tgz", ".tar", ".gz")
 
 @dataclass(frozen=True, kw_only=True)
 class DataFile:
-    """One extracted file. What is None is not known, and is not checked.
+    """One extracted file. A fact that is None is unknown and not checked.
 
-    A file without a sha256 is never taken over plain http.
+    A file without a sha256 is never accepted over plain http.
     """
 
     path: str  # inside the dataset's folder, with forward slashes
     split: str | None = None  # one of SPLITS
-    part: str = ""  # an edition inside the dataset, as `en` and `en-10k`
+    part: str = ""  # an edition inside the dataset, such as `en` and `en-10k`
     sha256: str | None = None
-    sha1: str | None = None  # where others have published that alone
+    sha1: str | None = None  # if only this was published
     size: int | None = None  # bytes
     lines: int | None = None
     tokens: int | None = None
     types: int | None = None
-    questions: int | None = None  # lines with a tab: bAbI
+    questions: int | None = None  # bAbI: lines with a tab
     required: bool = True
-    begins: bytes = b""  # with these bytes
-    at_most: int = 64 << 20  # bytes of a file whose size is not known
+    begins: bytes = b""  # the first bytes
+    at_most: int = 64 << 20  # bytes, if the size is unknown
 
     @property
     def name(self) -> str:
@@ -35,9 +35,9 @@ class DataFile:
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """A dataset: where it comes from and what it must be.
+    """A dataset: its source, and what its files must be.
 
-    A mirror that ends as an archive does is one; any other is a base URL that a file's path is appended to.
+    A mirror with the ending of an archive is an archive. Any other mirror is a base URL for the paths of the files.
     """
 
     name: str
@@ -46,33 +46,33 @@ class Dataset:
     licence: str
     homepage: str
     files: tuple[DataFile, ...]
-    mirrors: tuple[str, ...] = ()  # none: memlm generates it
-    seed: int | None = None  # of a generated dataset
-    source: str = ""  # of a dataset that is only imported: the command that does it
-    shares: str = ""  # of train, valid and test, of a dataset that is one file
-    min_count: int = 1  # words of training that are seen less often are <unk>
-    split_rule: str = "one file a split"
-    lookalikes: tuple[tuple[str, str], ...] = ()  # pattern of a file's name -> what such a file is
-    impostors: tuple[tuple[str, str], ...] = ()  # sha256 -> what that file is
+    mirrors: tuple[str, ...] = ()  # empty if memlm generates it
+    seed: int | None = None  # if memlm generates it
+    source: str = ""  # if it can only be imported: the command to do so
+    shares: str = ""  # of train, valid and test, if the dataset is one file
+    min_count: int = 1  # words with a lower count in training are <unk>
+    split_rule: str = "one file per split"
+    lookalikes: tuple[tuple[str, str], ...] = ()  # pattern of a file name -> what such a file is
+    impostors: tuple[tuple[str, str], ...] = ()  # sha256 -> what such a file is
 
     @property
     def generated(self) -> bool:
-        """Whether memlm makes it itself."""
+        """Whether memlm generates it."""
         return self.seed is not None
 
     @property
     def split_files(self) -> dict[str, DataFile]:
-        """Train, valid and test where each is one file; otherwise empty."""
+        """Train, valid and test if each is one file; otherwise empty."""
         found = {split: [file for file in self.files if file.split == split] for split in SPLITS}
         single = all(len(files) == 1 for files in found.values())
         return {split: files[0] for split, files in found.items()} if single else {}
 
     @property
     def is_text(self) -> bool:
-        """Whether a language model can be trained on it: it has splits."""
+        """Whether a language model can be trained on it, that is, whether it has splits."""
         return bool(self.split_files or self.shares)
 
 
 def is_archive(name: str) -> bool:
-    """Whether a file or URL is named as an archive that `memlm data get` reads."""
+    """Whether a file or URL has the ending of an archive that `memlm data get` reads."""
     return name.lower().endswith(ARCHIVE_ENDINGS)

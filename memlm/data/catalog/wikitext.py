@@ -1,19 +1,18 @@
 """WikiText (Merity et al. 2016, arXiv:1609.07843) for the catalogue, in its tokenised form.
 
-The raw form, wikitext-*-raw-v1, is other text: with its rare words, and not split into words. The published numbers of
-tokens are those of memlm: words and one `<eos>` a line, of empty lines too.
+The raw form, wikitext-*-raw-v1, is a different text: it keeps rare words and is not tokenised. The published numbers
+of tokens agree with those of memlm: words and one `<eos>` per line, empty lines included.
 
-Their first home, research.metamind.io, answers no more; it is the last mirror in case it comes back. No mirror could
-be reached where this was written. Of WikiText-2, valid and test were at hand: their sha1 are those that GluonNLP
-publishes of the original files (gluonnlp/data/corpora/wikitext.py), and their counts and sha256 were taken. All other
-sha1 are GluonNLP's and were not seen again here, as the tokens, which the authors publish, and the lines, which
-torchtext does.
+The original host, research.metamind.io, is down; it is the last mirror in case it comes back. No mirror could be
+reached when this was written. Valid and test of WikiText-2 were available: their sha1 are those that GluonNLP
+publishes for the original files (gluonnlp/data/corpora/wikitext.py), and their counts and sha256 were computed. The
+other facts were not verified here: sha1 are from GluonNLP, tokens from the authors, and lines from torchtext.
 """
 
 from memlm.data.catalog.entries import DataFile, Dataset
 
 _MIRRORS = (
-    "https://wikitext.smerity.com",  # of the data's first author
+    "https://wikitext.smerity.com",  # of the first author
     "https://apache-mxnet.s3-accelerate.dualstack.amazonaws.com/gluon/dataset/{name}",
     "https://s3.amazonaws.com/research.metamind.io/wikitext",
 )

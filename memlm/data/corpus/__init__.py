@@ -1,1 +1,1 @@
-"""A large text, read once."""
+"""Read, count and encode large texts, once."""

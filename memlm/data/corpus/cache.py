@@ -1,7 +1,7 @@
-"""What is made of a text once and kept in `encoded/` in the data folder, for all who read that text.
+"""Files derived from a text, made once and cached in `encoded/` in the data folder.
 
-A file is named by what it was made of, so none goes stale, and any may be deleted at any time; of several processes
-one makes it, and the others wait.
+A file's name is a hash of what it was made from, so no file is ever out of date, and any file may be deleted at any
+time. One process makes a file; the others wait.
 """
 
 import hashlib
@@ -11,34 +11,35 @@ from pathlib import Path
 from typing import TypeVar
 
 from memlm.data.corpus.reading import TextFile, sha256_of
-from memlm.data.place import data_root, making
+from memlm.data.storage import data_root, scratch_folder
 from memlm.errors import MemlmError
 
-WORTH_KEEPING = 1 << 20  # bytes of text; what is made of a smaller one is made faster than anyone would notice
+WORTH_CACHING = 1 << 20  # bytes of text: a smaller text is read again in no time
 
 Made = TypeVar("Made")
 
 
-def kept(
-    text: TextFile, made_of: str, suffix: str, *, read: Callable[[Path], Made | None], make: Callable[[Path], None]
+def cached(
+    text: TextFile, made_from: str, suffix: str, *, read: Callable[[Path], Made | None], make: Callable[[Path], None]
 ) -> Made | None:
-    """What `read` finds in the file that `make` makes, of the text's content and of what `made_of` tells.
+    """What `read` returns for the cached file, which `make` writes first if need be.
 
-    `read` gives None for a file that is none or is damaged; `make` makes a file in a folder of its own, in which it
-    may leave others. None where nothing can be kept. Raises MemlmError for a text that changes meanwhile.
+    The key is the text's content and `made_from`. `read` returns None if the file is missing or damaged. `make` writes
+    it in a scratch folder. The result is None if nothing can be cached. Raises MemlmError if the text changes
+    meanwhile.
     """
     content = sha256_of(text)
-    key = hashlib.sha256(f"{made_of} {content}".encode()).hexdigest()
-    place = data_root() / "encoded" / f"{key}{suffix}"
-    if found := read(place):
+    key = hashlib.sha256(f"{made_from} {content}".encode()).hexdigest()
+    path = data_root() / "encoded" / f"{key}{suffix}"
+    if found := read(path):
         return found
-    with suppress(OSError), making(place, f"reading {text.path}") as scratch:
-        if found := read(place):
+    with suppress(OSError), scratch_folder(path, f"reading {text.path}") as scratch:
+        if found := read(path):
             return found
-        new = scratch / place.name
+        new = scratch / path.name
         make(new)
         if sha256_of(text) != content:
             raise MemlmError(f"{text.path} changed while it was read: try again")
-        new.replace(place)
-        return read(place)
+        new.replace(path)
+        return read(path)
     return None

@@ -1,7 +1,7 @@
-"""Encoded texts, made once and mapped from the data folder (memlm.data.corpus.cache).
+"""Encoded texts, made once, cached (memlm.data.corpus.cache) and mapped into memory.
 
-A file holds four int64, the numbers of tokens, of unknown ones, of words and of characters; a sha256, of these and all
-that follows; the tokens as int32; and the places of the unknown ones as int64.
+A file holds four int64, which count tokens, unknown tokens, words and characters; the sha256 of these and of all that
+follows; the tokens as int32; and the positions of the unknown tokens as int64.
 """
 
 import hashlib
@@ -14,26 +14,26 @@ from pathlib import Path
 import numpy as np
 
 from memlm.data.corpus import workers
-from memlm.data.corpus.cache import WORTH_KEEPING, kept
+from memlm.data.corpus.cache import WORTH_CACHING, cached
 from memlm.data.corpus.reading import EncodedText, TextFile, encode_blocks, join, read_words, sha256_of, size_of
 from memlm.data.vocabulary.words import Vocabulary
 
 FORMAT = 4  # goes up when the files or the rules of splitting change
-HEADER, TOKEN, PLACE = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int64)
+HEADER, TOKEN, POSITION = np.dtype(np.int64), np.dtype(np.int32), np.dtype(np.int64)
 COUNTS_SIZE = 4 * HEADER.itemsize
 HEADER_SIZE = COUNTS_SIZE + hashlib.sha256().digest_size
 
 
 def load_encoded(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
-    """A text's tokens, read-only, mapped from the data folder; those of a small text, or where it can't be
-    written, in memory.
+    """A text's tokens, read-only and mapped from the cache. A small text is encoded in memory, and so is any text
+    if the data folder can't be written.
 
-    Raises MemlmError for a file that is missing, empty, not UTF-8 or changing.
+    Raises MemlmError if the file is missing, empty, not UTF-8 or changes meanwhile.
     """
     found = None
-    if size_of(text) >= WORTH_KEEPING:
-        made_of = f"tokens {FORMAT} {vocabulary.sha256}"
-        found = kept(text, made_of, ".tokens", read=mapped, make=lambda place: _make(text, vocabulary, place))
+    if size_of(text) >= WORTH_CACHING:
+        made_from = f"tokens {FORMAT} {vocabulary.sha256}"
+        found = cached(text, made_from, ".tokens", read=map_encoded, make=lambda path: _make(text, vocabulary, path))
     return replace(found or _in_memory(text, vocabulary), text_sha256=sha256_of(text))
 
 
@@ -43,46 +43,46 @@ def _in_memory(text: TextFile, vocabulary: Vocabulary) -> EncodedText:
     return made
 
 
-def _make(text: TextFile, vocabulary: Vocabulary, place: Path) -> None:
+def _make(text: TextFile, vocabulary: Vocabulary, path: Path) -> None:
     if size_of(text) < workers.WORTH:
-        write(place, encode_blocks(read_words(text), vocabulary))
+        write_encoded(path, encode_blocks(read_words(text), vocabulary))
         return
-    folder = place.parent
+    folder = path.parent
     vocabulary.save(folder)
     kind = {"vocabulary": os.fspath(folder.absolute()), "data": asdict(vocabulary.config)}
-    write(place, _joined(workers.run("encode", text, folder, **kind)))
+    write_encoded(path, _joined(workers.run("encode", text, folder, **kind)))
 
 
 def _joined(parts: Iterable[Path]) -> Iterator[EncodedText]:
-    """Encoded pieces of a text as its blocks."""
+    """The encoded pieces of a text, with positions counted from its start."""
     count = 0
     for part in parts:
-        piece = mapped(part)
+        piece = map_encoded(part)
         if piece is None:
             raise OSError(f"{part} is damaged")
         yield replace(piece, unknown=piece.unknown + count)
         count += len(piece.tokens)
 
 
-def mapped(place: Path) -> EncodedText | None:
-    """What the file holds; None if there is none, or not a whole one with its own hash."""
-    with suppress(OSError, ValueError), place.open("rb") as file:
+def map_encoded(path: Path) -> EncodedText | None:
+    """The encoded text of a file, mapped into memory; None if the file is missing, cut off or damaged."""
+    with suppress(OSError, ValueError), path.open("rb") as file:
         counts, sha256 = file.read(COUNTS_SIZE), file.read(HEADER_SIZE - COUNTS_SIZE)
         count, oov, words, characters = np.frombuffer(counts, HEADER).tolist()
         tokens_end = HEADER_SIZE + count * TOKEN.itemsize
-        if count > 0 and os.fstat(file.fileno()).st_size == tokens_end + oov * PLACE.itemsize:
+        if count > 0 and os.fstat(file.fileno()).st_size == tokens_end + oov * POSITION.itemsize:
             tokens = np.memmap(file, TOKEN, "r", HEADER_SIZE, (count,))
             file.seek(tokens_end)
-            unknown = np.frombuffer(file.read(), PLACE)
+            unknown = np.frombuffer(file.read(), POSITION)
             if _digest(counts, tokens.data, unknown.data) == sha256:
                 return EncodedText(tokens=tokens, unknown=unknown, words=words, characters=characters)
     return None
 
 
-def write(path: Path, pieces: Iterable[EncodedText]) -> None:
-    """Keep the blocks of a text in a file. Raises OSError."""
+def write_encoded(path: Path, pieces: Iterable[EncodedText]) -> None:
+    """Write the pieces of an encoded text to a file. Raises OSError."""
     count = words = characters = 0
-    unknown = [np.empty(0, PLACE)]
+    unknown = [np.empty(0, POSITION)]
     with path.open("wb+") as file:
         file.write(bytes(HEADER_SIZE))
         for piece in pieces:
@@ -91,13 +91,13 @@ def write(path: Path, pieces: Iterable[EncodedText]) -> None:
             count += len(piece.tokens)
             words += piece.words
             characters += piece.characters
-        places = np.concatenate(unknown)
-        file.write(places.data)
+        positions = np.concatenate(unknown)
+        file.write(positions.data)
         file.flush()
         tokens = np.memmap(file, TOKEN, "r", HEADER_SIZE, (count,))
-        counts = np.array([count, len(places), words, characters], HEADER).tobytes()
+        counts = np.array([count, len(positions), words, characters], HEADER).tobytes()
         file.seek(0)
-        file.write(counts + _digest(counts, tokens.data, places.data))
+        file.write(counts + _digest(counts, tokens.data, positions.data))
         file.flush()
         os.fsync(file.fileno())
 

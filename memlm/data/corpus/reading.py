@@ -1,10 +1,10 @@
-r"""Text to token ids: words split at white space, one `<eos>` a line.
+r"""Text to token ids: words split at white space, one `<eos>` per line.
 
-Files are read in blocks, so that neither a text nor the list of its words is ever in memory, however long its lines.
-A text may be some of a file's bytes: what is said of a file here holds for them as if they were one.
-A text is UTF-8; a byte order mark is no part of it. Lines end at \n alone, and the last one need not; a \r before it
-is white space. Refused, by file, line and byte: what is empty, what is not UTF-8, a NUL, which no text holds (UTF-16
-does), and a word that goes on for more than a million characters.
+Files are read in blocks, so neither a text nor the list of its words is ever in memory as a whole, however long its
+lines. A text is a file or a range of a file's bytes; both follow the same rules.
+A text is UTF-8. A byte order mark is skipped. Lines end at \n alone; the last line may lack it. A \r before it is
+white space. Refused are an empty text, text that is not UTF-8, a NUL (which UTF-16 has), and a word of more than a
+million characters. The error names the file, the line and the byte.
 """
 
 import hashlib
@@ -36,26 +36,26 @@ Places = npt.NDArray[np.int64]
 
 @dataclass(frozen=True)
 class TextFile:
-    """A text: a file, or its bytes from `start` to before `end`, where no word may be cut.
+    """A text: a file, or its bytes from `start` up to `end`, which must not cut a word.
 
-    It may be a piece of a text that is read piece by piece, and begin or end within a line: then no `<eos>` is there.
+    A piece of a larger text may begin or end inside a line. There is no `<eos>` at such an end.
     """
 
     path: Path
     start: int = 0
-    end: int | None = None  # of the file
+    end: int | None = None  # None: the end of the file
     begins_line: bool = True
     ends_line: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncodedText:
-    """A text as ids: `tokens` (T,), and which of them its vocabulary does not hold: `unknown` (O,), rising.
+    """A text as ids: `tokens` (T,), and the positions of the unknown ones: `unknown` (O,), ascending.
 
-    `words` are those of the text, an `<eos>` a line among them: as many as tokens, where each word is one.
-    `characters` are those (Unicode's code points) of the text as it is read: a line is its words with one space
-    between them and a line feed after the last. A word that is not known has the letters that stand in the text.
-    `text_sha256` is that of the bytes of a text that was read from a file, whatever its tokens are.
+    `words` counts the words of the text, one `<eos>` per line included. It equals T if each word is one token.
+    `characters` counts Unicode code points: the letters, one space between two words of a line, and one line feed per
+    line. An unknown word counts with its own letters.
+    `text_sha256` is the hash of the file's bytes, whatever the tokens are; None for a text that is not from a file.
     """
 
     tokens: Tokens
@@ -66,13 +66,13 @@ class EncodedText:
 
     @property
     def oov(self) -> int:
-        """How many tokens the vocabulary does not hold; an `<unk>` that stands in the text is one it holds."""
+        """How many tokens are out of vocabulary. An `<unk>` that the text itself contains is in the vocabulary."""
         return len(self.unknown)
 
 
 @contextmanager
 def opened(path: Path) -> Iterator[BufferedReader]:
-    """The file to be read; what fails is a MemlmError. A text is read more than once, which a pipe can't be."""
+    """Open a file to read it. Raises MemlmError for any failure, and for a pipe: a text is read more than once."""
     try:
         kind = path.stat().st_mode
         if not stat.S_ISREG(kind) and not stat.S_ISDIR(kind):
@@ -86,14 +86,14 @@ def opened(path: Path) -> Iterator[BufferedReader]:
 
 
 def size_of(text: TextFile) -> int:
-    """Bytes of a text."""
+    """The size of a text in bytes."""
     with opened(text.path) as file:
         size = os.fstat(file.fileno()).st_size
     return max(0, min(size, size if text.end is None else text.end) - text.start)
 
 
 def sha256_of(text: TextFile) -> str:
-    """Hash of a text's bytes."""
+    """The SHA-256 of a text's bytes."""
     digest = hashlib.sha256()
     with opened(text.path) as file:
         file.seek(text.start)
@@ -103,15 +103,15 @@ def sha256_of(text: TextFile) -> str:
 
 
 def read_words(text: TextFile, *, block: int = BLOCK) -> Iterator[list[str]]:
-    r"""The words of a UTF-8 text, `<eos>` after each line, in lists of about `block` bytes.
+    r"""The words of a UTF-8 text, with `<eos>` after each line, in lists of about `block` bytes.
 
-    Lines end at \n alone, whatever else Unicode calls a line end; the last one need not. A byte order mark is passed
-    over. Raises MemlmError for a file that is missing, empty or no text, naming the line and its byte.
+    Lines end at \n alone, not at the other line ends of Unicode; the last line may lack it. A byte order mark is
+    skipped. Raises MemlmError, with the line and its byte, if the file is missing, empty or not text.
     """
     decoder = getincrementaldecoder("utf-8")()
     rest, ended = "", True
     with opened(text.path) as file:
-        begin = at = _begin(file, text)  # `at` is the place in the file of the next block
+        begin = at = _begin(file, text)  # `at` is the offset of the next block in the file
         for data in _blocks(file, text, block):
             held = len(decoder.getstate()[0])
             before_nul, nul, _ = data.partition(b"\0")
@@ -139,7 +139,7 @@ def read_words(text: TextFile, *, block: int = BLOCK) -> Iterator[list[str]]:
 
 
 def _begin(file: BufferedReader, text: TextFile) -> int:
-    """The place where the text begins, after a byte order mark, and the file is read on."""
+    """The offset where the text begins, after a byte order mark. The file is left there."""
     mark = len(BOM) if text.start == 0 and file.read(len(BOM)) == BOM else 0
     return file.seek(text.start + mark)
 
@@ -152,7 +152,7 @@ def _blocks(file: BufferedReader, text: TextFile, size: int) -> Iterator[bytes]:
 
 
 def _not_text(path: Path, why: str, fault: int) -> MemlmError:
-    """The fault is at this place in the file."""
+    """The error for a fault at this offset of the file."""
     line, column, left = 1, 1, fault
     with opened(path) as file:
         while data := file.read(min(BLOCK, left)):
@@ -163,7 +163,7 @@ def _not_text(path: Path, why: str, fault: int) -> MemlmError:
 
 
 def count_words(blocks: Iterable[list[str]]) -> Counter[str]:
-    """How often each word stands in the blocks."""
+    """How often each word occurs in the blocks."""
     counts: Counter[str] = Counter()
     for words in blocks:
         counts.update(words)
@@ -171,7 +171,7 @@ def count_words(blocks: Iterable[list[str]]) -> Counter[str]:
 
 
 def id_counts(tokens: Tokens, vocabulary_size: int) -> npt.NDArray[np.int64]:
-    """How often each id is in a text (T,): (V,). Of a text that is mapped, little is in memory at a time."""
+    """How often each id occurs in a text (T,): (V,). Only a part of a mapped text is in memory at a time."""
     found = np.zeros(vocabulary_size, np.int64)
     for at in range(0, len(tokens), BLOCK):
         found += np.bincount(tokens[at : at + BLOCK], minlength=vocabulary_size)
@@ -181,8 +181,8 @@ def id_counts(tokens: Tokens, vocabulary_size: int) -> npt.NDArray[np.int64]:
 def encode_blocks(
     blocks: Iterable[list[str]], vocabulary: Vocabulary, *, begins_line: bool = True
 ) -> Iterator[EncodedText]:
-    """Each block's ids; places are counted from the start of the first block, which begins a line or goes on."""
-    count, after_end = 0, begins_line  # of the tokens before the block; whether it begins a line
+    """Each block's ids. Positions are counted from the start of the first block, which may begin inside a line."""
+    count, after_end = 0, begins_line  # tokens before the block; whether the block begins a line
     for words in blocks:
         tokens = vocabulary.ids_of(words, begins_line=after_end)
         unknown = np.flatnonzero(tokens < 0)
@@ -194,7 +194,7 @@ def encode_blocks(
 
 
 def _characters(words: list[str], *, begins: npt.NDArray[np.bool_], ends: npt.NDArray[np.bool_]) -> int:
-    """Letters, a line feed for each `<eos>`, and a space before each other word that does not begin a line."""
+    """How many characters: letters, one line feed per `<eos>`, and one space before each word inside a line."""
     line_feeds = np.count_nonzero(ends)
     letters = sum(map(len, words)) - len(EOS) * line_feeds
     first_words = np.count_nonzero(begins & ~ends)
@@ -202,16 +202,16 @@ def _characters(words: list[str], *, begins: npt.NDArray[np.bool_], ends: npt.ND
 
 
 def join(pieces: Iterable[EncodedText]) -> EncodedText:
-    """The pieces of `encode_blocks` as one text."""
-    kept = list(pieces)
+    """Join the pieces of `encode_blocks` into one text."""
+    parts = list(pieces)
     return EncodedText(
-        tokens=np.concatenate([np.empty(0, np.int32), *(piece.tokens for piece in kept)]),
-        unknown=np.concatenate([np.empty(0, np.int64), *(piece.unknown for piece in kept)]),
-        words=sum(piece.words for piece in kept),
-        characters=sum(piece.characters for piece in kept),
+        tokens=np.concatenate([np.empty(0, np.int32), *(piece.tokens for piece in parts)]),
+        unknown=np.concatenate([np.empty(0, np.int64), *(piece.unknown for piece in parts)]),
+        words=sum(piece.words for piece in parts),
+        characters=sum(piece.characters for piece in parts),
     )
 
 
 def encode(lines: Iterable[list[str]], vocabulary: Vocabulary) -> EncodedText:
-    """The ids of the words of all lines, end to end, with `<eos>` after each line."""
+    """The ids of all lines as one text, with `<eos>` after each line."""
     return join(encode_blocks(([*words, EOS] for words in lines), vocabulary))

@@ -1,8 +1,8 @@
-"""A large text read by several processes side by side, each of them a piece of it.
+"""Read a large text with several processes, one piece each.
 
-They are programs of their own (memlm.data.corpus.worker), not forks: a fork would share the locks of this process's
-threads, and a process that multiprocessing spawns would run the user's script again. Each writes a byte to one pipe
-for each block that it has read, and leaves a file: what it has made, or what is wrong with the text.
+The workers are programs of their own (memlm.data.corpus.worker). A fork would share the locks of this process's
+threads, and a process that multiprocessing spawns would run the user's script again. A worker writes one byte to a
+shared pipe for each block that it has read. It leaves one file: its result, or what is wrong with the text.
 """
 
 import json
@@ -20,37 +20,38 @@ from memlm.data.corpus.splitting import cut
 from memlm.data.progress_bar import bar
 from memlm.errors import MemlmError
 
-WORTH = 8 << 20  # bytes of text: a smaller one is not worth their start
-PIECE = 4 << 20  # bytes at least that each of them reads
-PATIENCE = 2.0  # seconds before a bar is shown
-FAULT = ".fault"  # the ending of a file that tells what is wrong
+WORTH = 8 << 20  # bytes of text: workers are not worth their start for a smaller one
+PIECE = 4 << 20  # bytes that each worker reads at least
+PATIENCE = 2.0  # seconds before a progress bar is shown
+FAULT = ".fault"  # suffix of a file that says what is wrong
 
 Job = Mapping[str, object]
 
 
 def run(task: str, text: TextFile, folder: Path, **options: object) -> list[Path]:
-    """The files, one for each piece in the text's order, that `memlm.data.corpus.worker` has made in the folder.
+    """The files that the workers have written to the folder: one for each piece, in the text's order.
 
-    Raises MemlmError for what is wrong with the text, the first fault in it; OSError where no process can be started,
-    or one ends before its work is done.
+    Raises MemlmError for the first fault in the text. Raises OSError if a worker can't be started or ends too early.
     """
     size = size_of(text)
     pieces = cut(text, max(1, min(_cores(), size // PIECE)))
-    places = [folder / f"piece-{number}" for number in range(len(pieces))]
+    paths = [folder / f"piece-{number}" for number in range(len(pieces))]
     jobs = [
-        {"task": task, "text": _plain(piece), "place": os.fspath(place), **options}
-        for piece, place in zip(pieces, places, strict=True)
+        {"task": task, "text": _plain(piece), "path": os.fspath(path), **options}
+        for piece, path in zip(pieces, paths, strict=True)
     ]
-    with _started(jobs) as reader, bar(f"reading {text.path.name}", size, after=PATIENCE) as advance:
-        while done := os.read(reader, BLOCK):
-            advance(BLOCK * len(done))
-    for place in places:
-        fault = place.with_suffix(FAULT)
+    with _started(jobs) as reader, bar(f"reading {text.path.name}", after=PATIENCE) as tick:
+        blocks = 0
+        while found := os.read(reader, BLOCK):
+            blocks += len(found)
+            tick(BLOCK * blocks, size)
+    for path in paths:
+        fault = path.with_suffix(FAULT)
         if fault.exists():
             raise MemlmError(fault.read_text(encoding="utf-8"))
-        if not place.exists():
-            raise OSError(f"the process that makes {place} was ended")
-    return places
+        if not path.exists():
+            raise OSError(f"the process that makes {path} was ended")
+    return paths
 
 
 def _plain(text: TextFile) -> dict[str, object]:
@@ -63,8 +64,8 @@ def _cores() -> int:
 
 @contextmanager
 def _started(jobs: Sequence[Job]) -> Iterator[int]:
-    """The pipe on which the processes tell of their progress; it ends when all have, and they with the block."""
-    found = [str(Path(memlm.__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    """A pipe for the progress of the workers. It closes when all of them have ended; leaving the block kills them."""
+    search = [str(Path(memlm.__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
     processes: list[subprocess.Popen[bytes]] = []
     reader, writer = os.pipe()
     try:
@@ -75,7 +76,7 @@ def _started(jobs: Sequence[Job]) -> Iterator[int]:
                     stdin=subprocess.DEVNULL,
                     stdout=writer,
                     stderr=subprocess.DEVNULL,
-                    env=os.environ | {"PYTHONPATH": os.pathsep.join(found)},
+                    env=os.environ | {"PYTHONPATH": os.pathsep.join(search)},
                 )
                 processes.append(process)
         finally:

@@ -1,1 +1,1 @@
-"""Fetch datasets, check them against their hashes, and install them."""
+"""Download or import datasets, check them against the catalogue, and install them."""

@@ -1,4 +1,4 @@
-"""A dataset's files against the catalogue: kind, size, sha256, counts; and a note that spares reading them again."""
+"""Check a dataset's files against the catalogue: kind, size, sha256, counts. A manifest saves reading them again."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ Snapshot = dict[str, list[int | str | None]]
 
 @dataclass(frozen=True, kw_only=True)
 class Scan:
-    """What one pass over a text file finds; `words` counts `<eos>` too, once a line."""
+    """The hashes and counts of a text file. `words` counts one `<eos>` per line too."""
 
     size: int
     sha256: str
@@ -35,7 +35,7 @@ class Scan:
 
     @property
     def tokens(self) -> int:
-        """Words and one `<eos>` a line."""
+        """How many words, with one `<eos>` per line."""
         return self.words.total()
 
     @property
@@ -46,7 +46,7 @@ class Scan:
 
 @dataclass(frozen=True, kw_only=True)
 class FileResult:
-    """One file against the catalogue: `problem` is empty where all is well, `ok` also if it may be missing."""
+    """The check of one file. `problem` is empty if there is none; `ok` is also true for a missing optional file."""
 
     path: str
     problem: str
@@ -59,9 +59,9 @@ class FileResult:
 
 
 def scan(path: Path) -> Scan:
-    """Hash and count a file in one pass of small memory, however long its lines.
+    """Hash and count a file in one pass and little memory, however long its lines.
 
-    Raises MemlmError for a file that is empty or not UTF-8, naming the byte.
+    Raises MemlmError if the file is empty or not UTF-8, with the byte.
     """
     digest, sha1 = hashlib.sha256(), hashlib.sha1(usedforsecurity=False)
     decoder = getincrementaldecoder("utf-8")()
@@ -76,7 +76,7 @@ def scan(path: Path) -> Scan:
                 text = rest + decoder.decode(data, final=not data)
             except UnicodeDecodeError as error:
                 raise MemlmError(f"{path} is not UTF-8 text (byte {size - held + error.start})") from None
-            # An unfinished word waits for the next piece; text8 is one line, so pieces are not lines.
+            # An unfinished word waits for the next chunk. Chunks are not lines: text8 is a single line.
             cut = max(text.rfind(" "), text.rfind("\n")) + 1 if data else len(text)
             piece, rest = text[:cut], text[cut:]
             if len(rest) > WORD_LIMIT:
@@ -98,21 +98,21 @@ def scan(path: Path) -> Scan:
 
 
 def is_html(head: bytes) -> bool:
-    """Whether a file that begins so is a web page, which servers send in place of files."""
+    """Whether a file with this beginning is a web page, which some servers send instead of the file."""
     return re.match(rb"(\xef\xbb\xbf)?\s*(<!doctype html|<html|<head)", head, re.IGNORECASE) is not None
 
 
 def _sniff(path: Path, file: DataFile) -> str:
-    """What a file plainly is instead of the one wanted, from its first bytes; empty if nothing is odd."""
+    """What a file obviously is instead of the one in the catalogue, from its first bytes; empty if nothing is odd."""
     with path.open("rb") as stream:
         head = stream.read(4096)
     if is_html(head):
         return HTML_PAGE
     if not head.startswith(file.begins):
-        return f"does not begin as {file.path} does, with {file.begins.decode()!r}"
+        return f"does not begin with {file.begins.decode()!r}, as {file.path} does"
     words = head.decode("utf-8", "replace").split()
     if file.tokens and "_" in words and sum(len(word) == 1 for word in words) > 0.9 * len(words):
-        return "is character-level text (as ptb.char.train.txt); the word-level file is needed"
+        return "is character-level text (like ptb.char.train.txt); the word-level file is needed"
     return ""
 
 
@@ -122,11 +122,11 @@ def _difference(found: Scan, file: DataFile, dataset: Dataset) -> str:
         if found.sha256 == sha256:
             return f"is {meaning}"
     if file.size is not None and found.size != file.size:
-        # Of a file that is too long, one byte more than wanted is all that is ever fetched.
+        # A download stops one byte after the known size.
         shown = f"more than {file.size:,}" if found.size > file.size else f"{found.size:,}"
         return f"is not the known file: {shown} bytes instead of {file.size:,}"
     if file.size is None and found.size > file.at_most:
-        return f"is longer than {file.at_most:,} bytes, the most that this file can have"
+        return f"is longer than {file.at_most:,} bytes, the limit for this file"
     if file.sha256 is not None and found.sha256 != file.sha256:
         return f"is not the known file: sha256 {found.sha256[:12]}... instead of {file.sha256[:12]}..."
     if file.sha1 is not None and found.sha1 != file.sha1:
@@ -134,12 +134,12 @@ def _difference(found: Scan, file: DataFile, dataset: Dataset) -> str:
     for what in ("lines", "tokens", "types", "questions"):
         known, counted = getattr(file, what), getattr(found, what)
         if known is not None and counted != known:
-            return f"holds {counted:,} {what} instead of {known:,}"
+            return f"has {counted:,} {what} instead of {known:,}"
     return ""
 
 
 def check_file(path: Path, file: DataFile, dataset: Dataset) -> FileResult:
-    """A file on disk against the catalogue."""
+    """Check a file on disk against the catalogue."""
     if not path.exists():
         return FileResult(path=file.path, problem="is missing", ok=not file.required)
     if problem := _sniff(path, file):
@@ -162,24 +162,24 @@ def check_file(path: Path, file: DataFile, dataset: Dataset) -> FileResult:
 
 
 def check_folder(folder: Path, dataset: Dataset) -> list[FileResult]:
-    """Every catalogued file of a dataset's folder, read whole."""
+    """Check every file of a dataset's folder. All are read whole."""
     return [check_file(folder / file.path, file, dataset) for file in dataset.files]
 
 
 def snapshot(folder: Path, dataset: Dataset) -> Snapshot:
-    """Size, time and catalogued hash of each file that is there: while they stay so, a verification holds."""
+    """Size, time and catalogued hash of each file that is there. A check stays valid while these do not change."""
     paths = {file: folder / file.path for file in dataset.files}
     stats = {file: path.stat() for file, path in paths.items() if path.exists()}
     return {file.path: [stat.st_size, stat.st_mtime_ns, file.sha256] for file, stat in stats.items()}
 
 
 def write_manifest(folder: Path, verified: Snapshot) -> None:
-    """Record what was verified. A damaged record only costs another check, so it is simply written."""
+    """Record what was verified. The write need not be atomic: a damaged record only costs another check."""
     (folder / MANIFEST).write_text(json.dumps(verified, indent=1) + "\n", encoding="utf-8")
 
 
-def settle(folder: Path, dataset: Dataset) -> None:
-    """Accept what lies in the dataset's place, or raise MemlmError with the way to mend it."""
+def ensure_verified(folder: Path, dataset: Dataset) -> None:
+    """Check the dataset in a folder, by its manifest if that is valid. Raises MemlmError with the remedy."""
     now = snapshot(folder, dataset)
     with suppress(OSError, ValueError):
         if jsontext.read(folder / MANIFEST) == now:
@@ -190,5 +190,5 @@ def settle(folder: Path, dataset: Dataset) -> None:
                 f"{folder / result.path} {result.problem}; nothing was changed: move the folder away "
                 f"(mv {folder} {folder}.old) and run: memlm data get {dataset.name}"
             )
-    with suppress(OSError):  # a folder that may only be read serves too
+    with suppress(OSError):  # the folder may be read-only
         write_manifest(folder, now)

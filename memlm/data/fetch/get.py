@@ -1,7 +1,7 @@
-"""Getting datasets, from mirrors or from disk, and finding them again. The only user of the network.
+"""Get datasets from mirrors or from disk. This is the only module that uses the network.
 
-A dataset's folder appears whole or not at all: files are gathered and checked in a hidden folder beside its
-place, and one rename moves it there. What lies there already is never written over.
+A dataset's folder appears whole or not at all: files are gathered and checked in a hidden folder beside it, and one
+rename installs them. A folder that exists is never overwritten.
 """
 
 import math
@@ -19,17 +19,17 @@ from memlm.data.catalog.datasets import lookup
 from memlm.data.catalog.entries import SPLITS, is_archive
 from memlm.data.corpus.reading import TextFile
 from memlm.data.corpus.splitting import split_file
-from memlm.data.fetch.check import CHUNK, FileResult, check_folder, settle, snapshot, write_manifest
-from memlm.data.fetch.staging import Stage, few, from_archive, from_path, generate, save
+from memlm.data.fetch.check import CHUNK, FileResult, check_folder, ensure_verified, snapshot, write_manifest
+from memlm.data.fetch.staging import Stage, abbreviated, generate_files, import_archive, import_path, save_chunks
 from memlm.data.fetch.unpack import ARCHIVE_LIMIT
-from memlm.data.place import data_root, making
-from memlm.data.stories import stories
+from memlm.data.storage import data_root, scratch_folder
+from memlm.data.stories.generate import floor_nats
 from memlm.errors import MemlmError
 
-TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two pieces: offline must not take long to notice
-PATIENCE = 30.0  # seconds, in each of which periods a mirror must send
-SLOWEST = 1024  # bytes a second
-HEADERS = {"Accept-Encoding": "identity", "User-Agent": "memlm"}  # some hosts refuse the names of Python's libraries
+TIMEOUT = (5.0, 30.0)  # seconds to connect, and between two chunks: being offline must be noticed quickly
+PATIENCE = 30.0  # seconds over which the speed of a mirror is measured
+SLOWEST = 1024  # bytes per second: a slower mirror is given up
+HEADERS = {"Accept-Encoding": "identity", "User-Agent": "memlm"}  # some hosts refuse Python's user agents
 CANNOT_CONNECT = "cannot connect"
 TOO_SLOW = "too slow"
 
@@ -43,74 +43,74 @@ def _disk_errors() -> Iterator[None]:
         raise MemlmError(f"cannot read or write{where}: {error.strerror or error}") from None
 
 
-def present(name: str) -> bool:
-    """Whether anything lies in the dataset's place, checked or not."""
-    place = data_root() / lookup(name).name
-    if place.exists() and not place.is_dir():
-        raise MemlmError(f"{place} is in the way: it is not a folder")
-    return place.exists() and any(place.iterdir())
+def is_present(name: str) -> bool:
+    """Whether the dataset's folder exists and is not empty, checked or not."""
+    folder = data_root() / lookup(name).name
+    if folder.exists() and not folder.is_dir():
+        raise MemlmError(f"{folder} is in the way: it is not a folder")
+    return folder.exists() and any(folder.iterdir())
 
 
 @_disk_errors()
-def get(name: str, *, source: str | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
-    """Put a dataset in its place, from its mirrors or from `source`, and return its folder.
+def get_dataset(name: str, *, source: str | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
+    """Install a dataset from its mirrors or from `source`, and return its folder.
 
-    `source` is a folder, a file, an archive or a base URL. What is there and right is left alone, after a cheap
-    check; what is there and wrong is never written over. Of several processes one gets it, and the others wait.
-    `say` is told of each step in a line. Raises MemlmError, with nothing left half-written.
+    `source` is a folder, a file, an archive or a base URL. A dataset that is already there is checked cheaply and left
+    alone; a wrong one is never overwritten. One process gets the dataset; the others wait.
+    `say(line)` reports each step. Raises MemlmError and leaves nothing half-written.
     """
-    dataset, place = lookup(name), data_root() / name
-    if not present(name):
-        with making(place, f"getting {name}") as scratch:
-            if not present(name):
+    dataset, folder = lookup(name), data_root() / name
+    if not is_present(name):
+        with scratch_folder(folder, f"getting {name}") as scratch:
+            if not is_present(name):
                 stage = Stage(dataset=dataset, scratch=scratch)
                 _gather(stage, source)
-                for file in stage.wanted():
+                for file in stage.missing():
                     say(f"left out (optional): {file.path} {stage.bad.get(file.path, 'is missing')}")
-                _install(stage, place)
-                say(f"{name} is there and verified: {place}")
-                return place
-    settle(place, dataset)
-    say(f"{name} is already there and verified: {place}")
-    if absent := [file.path for file in dataset.files if not (place / file.path).exists()]:
-        say(f"optional and not there: {few(absent)}")
-    return place
+                _install(stage, folder)
+                say(f"{name} is there and verified: {folder}")
+                return folder
+    ensure_verified(folder, dataset)
+    say(f"{name} is already there and verified: {folder}")
+    if absent := [file.path for file in dataset.files if not (folder / file.path).exists()]:
+        say(f"optional and not there: {abbreviated(absent)}")
+    return folder
 
 
 @_disk_errors()
 def verify(name: str) -> list[FileResult]:
-    """Every file read whole: sha256 and counts against the catalogue. Raises MemlmError if nothing is there."""
-    if not present(name):
+    """Check every file's sha256 and counts against the catalogue. Raises MemlmError if the dataset is not there."""
+    if not is_present(name):
         raise MemlmError(f"{name} is not in {data_root()}; run: memlm data get {name}")
     return check_folder(data_root() / name, lookup(name))
 
 
 def split_files(name: str) -> dict[str, TextFile]:
-    """Train, valid and test of a dataset that is a text, got first if it is not there.
+    """Train, valid and test of a dataset that is a text. It is downloaded first if need be.
 
-    Raises MemlmError for a dataset that is none.
+    Raises MemlmError if the dataset is not a text.
     """
     dataset = lookup(name)
     if not dataset.is_text:
         raise MemlmError(f"{name} can't be trained on as it is: {dataset.split_rule}; try ptb or stories")
-    place = get(name)
+    folder = get_dataset(name)
     if dataset.shares:
-        return split_file(place / dataset.files[0].path, dataset.shares)
-    return {split: TextFile(place / file.path) for split, file in dataset.split_files.items()}
+        return split_file(folder / dataset.files[0].path, dataset.shares)
+    return {split: TextFile(folder / file.path) for split, file in dataset.split_files.items()}
 
 
-def floor(name: str, splits: Sequence[str] = SPLITS) -> dict[str, dict[str, float]]:
-    """The exact entropy floor of a generated dataset's splits: split -> floor_nats (total) and floor_perplexity.
+def entropy_floors(name: str, splits: Sequence[str] = SPLITS) -> dict[str, dict[str, float]]:
+    """The exact entropy of a generated dataset's splits: split -> floor_nats (in total) and floor_perplexity.
 
-    Computed from the text, which is got first if it is not there; empty where nobody knows the entropy.
+    It is computed from the text, which is generated first if need be. The result is empty if the entropy is unknown.
     """
     floors: dict[str, dict[str, float]] = {}
-    if not (lookup(name).generated and lookup(name).split_files):  # nobody knows the entropy of the questions
+    if not (lookup(name).generated and lookup(name).split_files):  # the entropy of the questions is unknown
         return floors
     files = split_files(name)
     for split in splits:
         text = files[split].path.read_text(encoding="utf-8")
-        nats, tokens = stories.floor_nats(text.splitlines()), len(text.split()) + text.count("\n")
+        nats, tokens = floor_nats(text.splitlines()), len(text.split()) + text.count("\n")
         floors[split] = {"floor_nats": nats, "floor_perplexity": math.exp(nats / tokens)}
     return floors
 
@@ -119,7 +119,7 @@ def _gather(stage: Stage, source: str | None) -> None:
     if stage.dataset.generated and source is not None:
         raise MemlmError(f"{stage.dataset.name} is generated, not imported: leave out --from")
     if stage.dataset.generated:
-        generate(stage)
+        generate_files(stage)
     elif source is None and stage.dataset.source:
         raise MemlmError(f"{stage.dataset.name} is not there, and can only be imported: {stage.dataset.source}")
     elif source is None:
@@ -127,30 +127,30 @@ def _gather(stage: Stage, source: str | None) -> None:
     elif re.match(r"https?://", source, re.IGNORECASE):
         _from_mirrors(stage, [source])
     else:
-        from_path(stage, source)
+        import_path(stage, source)
 
 
-def _install(stage: Stage, place: Path) -> None:
-    """One rename. Should anyone have been quicker, what was put there is checked and kept."""
+def _install(stage: Stage, folder: Path) -> None:
+    """Rename the staged folder to its final name. If another process was faster, check and keep its folder."""
     write_manifest(stage.folder, snapshot(stage.folder, stage.dataset))
     try:
-        stage.folder.rename(place)
+        stage.folder.rename(folder)
     except OSError:
-        if not present(stage.dataset.name):
+        if not is_present(stage.dataset.name):
             raise
-        settle(place, stage.dataset)
+        ensure_verified(folder, stage.dataset)
 
 
 def _from_mirrors(stage: Stage, urls: Iterable[str]) -> None:
-    """Each mirror in turn for what is still wanted, until all that is required is here."""
+    """Get the missing files from each mirror in turn, until all required files are here."""
     failures: list[str] = []
     dead: set[str] = set()
     for url in urls:
         host = "/".join(url.split("/")[:3])
         stage.bad.clear()
-        # Offline, a second try at the same host would only take time.
+        # When offline, a second try at the same host only takes time.
         reason = CANNOT_CONNECT if host in dead else _from_mirror(stage, url)
-        if not stage.lacking():
+        if not stage.problem():
             return
         if reason == CANNOT_CONNECT:
             dead.add(host)
@@ -163,7 +163,7 @@ def _from_mirrors(stage: Stage, urls: Iterable[str]) -> None:
 
 
 def _from_mirror(stage: Stage, url: str) -> str:
-    """Take what is wanted from an archive's URL or a base URL; the reason if something required is still lacking."""
+    """Get the missing files from an archive's URL or a base URL. Returns why the dataset is still not complete."""
     try:
         address = urlsplit(url)
         if is_archive(address.path):
@@ -171,25 +171,25 @@ def _from_mirror(stage: Stage, url: str) -> str:
             with _response(url) as response:
                 length = response.headers.get("content-length", "")
                 size = int(length) if length.isdecimal() else None
-                save(_pieces(response), path, limit=ARCHIVE_LIMIT, size=size)
-            from_archive(stage, path, plain=_is_plain(response))
+                save_chunks(_chunks(response), path, limit=ARCHIVE_LIMIT, size=size)
+            import_archive(stage, path, plain=_is_plain(response))
         else:
             _from_base(stage, url.rstrip("/"))
     except (requests.RequestException, ValueError) as error:
         return _reason(error)
-    return stage.lacking()
+    return stage.problem()
 
 
 def _from_base(stage: Stage, url: str) -> None:
-    """File by file until a required one fails."""
-    for file in stage.wanted():
+    """Get file by file, until a required one fails."""
+    for file in stage.missing():
         try:
             with _response(f"{url}/{quote(file.path)}") as response:
-                stage.offer(file, _pieces(response), plain=_is_plain(response))
+                stage.offer(file, _chunks(response), plain=_is_plain(response))
         except requests.RequestException as error:
             if file.required:
                 raise
-            stage.bad[file.path] = f"was not got: {_reason(error)}"
+            stage.bad[file.path] = f"could not be downloaded: {_reason(error)}"
         if file.required and file.path in stage.bad:
             return
 
@@ -201,13 +201,13 @@ def _response(url: str) -> Iterator[requests.Response]:
         yield response
 
 
-def _pieces(response: requests.Response) -> Iterator[bytes]:
-    """The body as it was sent, in the pieces that come. Raises requests.Timeout for a mirror that only trickles."""
+def _chunks(response: requests.Response) -> Iterator[bytes]:
+    """The body as it was sent, in chunks. Raises requests.Timeout if the mirror is slower than SLOWEST."""
     since, size = time.monotonic(), 0
     try:
-        while piece := response.raw.read1(CHUNK, decode_content=False):
-            yield piece
-            size += len(piece)
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
+            yield chunk
+            size += len(chunk)
             if (waited := time.monotonic() - since) > PATIENCE:
                 if size < SLOWEST * waited:
                     raise requests.Timeout(TOO_SLOW)
@@ -217,12 +217,12 @@ def _pieces(response: requests.Response) -> Iterator[bytes]:
 
 
 def _is_plain(response: requests.Response) -> bool:
-    """Whether any hop on the way was without https."""
+    """Whether the response or a redirect to it came without https."""
     return any(not hop.url.startswith("https:") for hop in (*response.history, response))
 
 
 def _reason(error: Exception) -> str:
-    """A failed download in a few words."""
+    """Why a download failed, in a few words."""
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"HTTP {error.response.status_code}"
     if isinstance(error, requests.ConnectTimeout) or "Max retries exceeded" in str(error):

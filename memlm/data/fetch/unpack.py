@@ -1,6 +1,6 @@
-"""Archives, none of which is trusted with a path: what they hold is streamed, and the caller says where to.
+"""Unpack archives without trusting them. Members are streamed, and the caller decides where they are written.
 
-Nor are they trusted with sizes: all that is unpacked counts, be it passed over, and so do the headers between.
+Sizes are not trusted either: all unpacked bytes count towards the limits, skipped members and headers included.
 """
 
 import bz2
@@ -22,10 +22,10 @@ from memlm.data.catalog.entries import is_archive
 from memlm.data.fetch.check import CHUNK, HTML_PAGE, is_html
 from memlm.errors import MemlmError
 
-ARCHIVE_LIMIT = 1 << 30  # bytes of an archive, and of all that is in it: more is a bomb
+ARCHIVE_LIMIT = 1 << 30  # bytes of an archive, and of all its members: more is a bomb
 MEMBER_LIMIT = 100_000
-HEADER_LIMIT = 1 << 13  # bytes of a tar's extended header, which Python reads at once and in quadratic time
-HEADERS_LIMIT = 1 << 22  # and of all of them
+HEADER_LIMIT = 1 << 13  # bytes of a tar's extended header, which Python reads in one piece and in quadratic time
+HEADERS_LIMIT = 1 << 22  # bytes of all extended headers
 COMPRESSED: tuple[tuple[bytes, Callable[..., Any]], ...] = (
     (rb"\x1f\x8b", gzip.open),
     (rb"BZh[1-9]1AY&SY", bz2.open),
@@ -34,18 +34,18 @@ COMPRESSED: tuple[tuple[bytes, Callable[..., Any]], ...] = (
 
 
 class Member(NamedTuple):
-    """A file with its bytes, to be read before the next member."""
+    """A member of an archive. Its bytes must be read before the next member."""
 
     name: str
-    kind: str  # "file", "alone" without an archive around it, "folder", or what it is that is refused
+    kind: str  # "file", "single" (not in an archive), "folder", or a kind that is refused
     size: int
     chunks: Iterator[bytes]
 
 
 def members(path: Path) -> Generator[Member]:
-    """The files in a zip or tar, whatever its name; the one file of a gzip; or the file itself.
+    """The files of a zip or tar, whatever its name; the one file of a gzip; or the file itself.
 
-    Raises MemlmError for an archive that is damaged, too large, or has a link, a device or a path that leads out.
+    Raises MemlmError if the archive is damaged, too large, or has a link, a device or a path that leaves the folder.
     """
     with _sound(path):
         found = _zip_members(path) if zipfile.is_zipfile(path) else _tar_members(path)
@@ -60,20 +60,20 @@ def _checked(path: Path, found: Iterator[Member]) -> Generator[Member]:
             raise MemlmError(f"{path.name} is refused: its member {member.name!r} {problem}")
         total += member.size
         if total > ARCHIVE_LIMIT or number >= MEMBER_LIMIT:
-            raise MemlmError(f"{path.name} is refused: too much in it, from its member {member.name!r} on")
-        if member.kind in ("file", "alone"):
+            raise MemlmError(f"{path.name} is refused: it is too large, from its member {member.name!r} on")
+        if member.kind in ("file", "single"):
             yield member
 
 
 def _refusal(member: Member) -> str:
-    """Why an archive with this member is not trusted; empty if it is."""
-    if member.kind == "alone":
+    """Why an archive with this member is refused; empty if it is not."""
+    if member.kind == "single":
         return ""
     parts = re.split(r"[/\\]", member.name)
     if parts[0] == "" or re.match(r"[A-Za-z]:", member.name):
         return "is an absolute path"
     if ".." in parts:
-        return "leads out of the folder"
+        return "leaves the folder"
     return "" if member.kind in ("file", "folder") else f"is a {member.kind}"
 
 
@@ -82,11 +82,11 @@ def _zip_members(path: Path) -> Generator[Member]:
         for info in archive.infolist():
             link = stat.S_ISLNK(info.external_attr >> 16)
             kind = "link" if link else "folder" if info.filename.endswith("/") else "file"
-            yield Member(info.filename, kind, info.file_size, _pieces(path, partial(archive.open, info)))
+            yield Member(info.filename, kind, info.file_size, _chunks(path, partial(archive.open, info)))
 
 
 def _tar_members(path: Path) -> Generator[Member]:
-    """Those of a tar, compressed or not; failing that, the one file that this is."""
+    """The members of a tar, compressed or not. Any other file is its own single member."""
     with path.open("rb") as file:
         head = file.read(4096)
     opened: Callable[..., IO[bytes]] = next((way for magic, way in COMPRESSED if re.match(magic, head)), Path.open)
@@ -97,23 +97,23 @@ def _tar_members(path: Path) -> Generator[Member]:
         except tarfile.TarError:
             archive = None
         while archive is not None and (info := archive.next()) is not None:
-            yield Member(info.name, _tar_kind(info), info.size, _sound_pieces(path, forward.part(info.size)))
+            yield Member(info.name, _tar_kind(info), info.size, _checked_chunks(path, forward.part(info.size)))
     if archive is None:
         if opened is Path.open and is_archive(path.name):
-            raise MemlmError(f"{path.name} {HTML_PAGE if is_html(head) else 'is not an archive, or a damaged one'}")
+            raise MemlmError(f"{path.name} {HTML_PAGE if is_html(head) else 'is not an archive, or it is damaged'}")
         name = path.absolute().as_posix().removesuffix(".gz")
-        yield Member(name, "alone", path.stat().st_size, _pieces(path, partial(opened, path, "rb")))
+        yield Member(name, "single", path.stat().st_size, _chunks(path, partial(opened, path, "rb")))
 
 
-def _pieces(path: Path, opened: Callable[[], IO[bytes]]) -> Iterator[bytes]:
+def _chunks(path: Path, opened: Callable[[], IO[bytes]]) -> Iterator[bytes]:
     with _sound(path), opened() as stream:
-        while piece := stream.read(CHUNK):
-            yield piece
+        while chunk := stream.read(CHUNK):
+            yield chunk
 
 
-def _sound_pieces(path: Path, pieces: Iterator[bytes]) -> Iterator[bytes]:
+def _checked_chunks(path: Path, chunks: Iterator[bytes]) -> Iterator[bytes]:
     with _sound(path):
-        yield from pieces
+        yield from chunks
 
 
 def _tar_kind(info: tarfile.TarInfo) -> str:
@@ -127,9 +127,9 @@ def _tar_kind(info: tarfile.TarInfo) -> str:
 
 
 class _Forward:
-    """A stream for Python's tar reader that can't be led back, nor made to read too much at once or in all.
+    """A stream for Python's tar reader that only moves forward, and limits the size of headers and of the whole.
 
-    It raises ValueError, which the reader lets pass.
+    It raises ValueError, which the reader does not catch.
     """
 
     def __init__(self, stream: IO[bytes]) -> None:
@@ -141,13 +141,13 @@ class _Forward:
 
     def seek(self, position: int) -> int:
         if position < self.at:
-            raise ValueError("a member leads back")
+            raise ValueError("a member points backwards")
         for _ in self.part(position - self.at):
             pass
         return self.at
 
     def read(self, size: int) -> bytes:
-        """A header, or what follows of it."""
+        """A header, or its continuation."""
         self.headers += size if size > tarfile.BLOCKSIZE else 0
         if not 0 <= size <= HEADER_LIMIT or self.headers > HEADERS_LIMIT:
             raise ValueError(f"a header of {size:,} bytes")
@@ -155,23 +155,23 @@ class _Forward:
 
     def part(self, size: int) -> Iterator[bytes]:
         """The next `size` bytes."""
-        while size > 0 and (piece := self._read(min(size, CHUNK))):
-            size -= len(piece)
-            yield piece
+        while size > 0 and (chunk := self._read(min(size, CHUNK))):
+            size -= len(chunk)
+            yield chunk
         if size > 0:
             raise ValueError("unexpected end of data")
 
     def _read(self, size: int) -> bytes:
-        piece = self.stream.read(size)
-        self.at += len(piece)
+        chunk = self.stream.read(size)
+        self.at += len(chunk)
         if self.at > 2 * ARCHIVE_LIMIT:  # members and the headers between them
-            raise ValueError("too much in it")
-        return piece
+            raise ValueError("it is too large")
+        return chunk
 
 
 @contextmanager
 def _sound(path: Path) -> Iterator[None]:
-    """All the ways in which the readers find fault with an archive, as one MemlmError."""
+    """Turn every error of the archive readers into a MemlmError."""
     try:
         yield
     except MemlmError:
@@ -180,6 +180,6 @@ def _sound(path: Path) -> Iterator[None]:
         *(OSError, EOFError, ValueError, OverflowError, RuntimeError),  # RuntimeError: encrypted
         *(zipfile.BadZipFile, tarfile.TarError, zlib.error, lzma.LZMAError, struct.error),
     ) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # the disk's; the archive's has no number
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk; an archive's error has no number
             raise
-        raise MemlmError(f"{path.name} is not an archive, or a damaged one ({error})") from None
+        raise MemlmError(f"{path.name} is not an archive, or it is damaged ({error})") from None

@@ -1,1 +1,1 @@
-"""Questions about stories: bAbI and datasets of its form."""
+"""Questions about stories: bAbI and datasets in its format."""

@@ -1,6 +1,6 @@
-"""The order of the questions in an epoch, and the empty memories added to each.
+"""The order of the questions in an epoch, and the empty memories that are added to each story.
 
-R restarts, B questions, S memory slots, n questions of an epoch.
+R restarts, B questions, S memory slots, n questions per epoch. [C] is the code of Sukhbaatar et al. 2015.
 """
 
 from typing import NamedTuple
@@ -12,21 +12,21 @@ Ids = npt.NDArray[np.int64]
 
 
 class Plan(NamedTuple):
-    """An epoch of every restart: its questions in their order, and the empty memories that are added to each.
+    """One epoch of each restart: the order of its questions, and the empty memories that are added to each story.
 
-    The first `blanks` of the `places` are used: a memory that is added at place p, counted back from the question,
-    makes the sentences from there on one step older.
+    The first `blanks` of the `places` are used. An empty memory at place p, counted backwards from the question, makes
+    all sentences at p and before it one step older.
     """
 
-    order: Ids  # (R, n) numbers of questions
+    order: Ids  # (R, n): indices of questions
     blanks: Ids  # (R, n)
     places: Ids  # (R, n, most blanks)
 
 
 def add_blanks(times: Ids, blanks: Ids, places: Ids, memory_size: int) -> Ids:
-    """Times (R, B, S) of the slots after empty memories were added: one by one, at `places` (R, B, most).
+    """Times (R, B, S) of the slots after empty memories are added, one by one, at `places` (R, B, most).
 
-    As in [C], a sentence that the blanks push out of the memory keeps the oldest time.
+    A sentence that is pushed out of the memory keeps the oldest time, as in [C].
     """
     times = times.copy()
     for number in range(places.shape[2]):
@@ -36,9 +36,9 @@ def add_blanks(times: Ids, blanks: Ids, places: Ids, memory_size: int) -> Ids:
 
 
 def plan_question_epoch(train: Ids, lengths: Ids, *, seeds: list[int], epoch: int, noise: float) -> Plan:
-    """The plan of epoch 0, 1, ...: for each restart a function of its seed, its questions (R, n) and the epoch alone.
+    """The plan of epoch 0, 1, ... For each restart it depends on its seed, its questions (R, n) and the epoch alone.
 
-    Up to ceil(noise * sentences) empty memories are added to a story, each number as likely as the others [C].
+    From 0 to ceil(noise * sentences) empty memories are added to a story, all numbers with equal probability [C].
     """
     plans = [_plan(*each, epoch=epoch, lengths=lengths, noise=noise) for each in zip(train, seeds, strict=True)]
     return Plan(*(np.stack(parts) for parts in zip(*plans, strict=True)))
@@ -55,8 +55,8 @@ def _plan(train: Ids, seed: int, *, epoch: int, lengths: Ids, noise: float) -> P
     return Plan(order, blanks, places)
 
 
-def different_rows(rows: Ids, count: int) -> tuple[Ids, Ids]:
-    """The different values of rows (R, ...), below `count`: a table (R, P) of them, and where in it each lies."""
+def unique_rows(rows: Ids, count: int) -> tuple[Ids, Ids]:
+    """The unique values below `count` of rows (R, ...): a table (R, P) of them, and the index of each value in it."""
     R = len(rows)
     flat = rows.reshape(R, -1)
     own = np.arange(R)[:, None]

@@ -1,4 +1,4 @@
-"""The tasks of question answering: their files, and the questions that a model is trained and tested on."""
+"""The question-answering tasks: their files, and the questions for training and testing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,55 +41,55 @@ BABI_TASKS = (
 )
 
 TASKS = {"babi": BABI_TASKS, "stories-qa": story_questions.TASKS}
-SIZES = {"1k": "en", "10k": "en-10k"}  # training questions a task -> the edition that has them
+SIZES = {"1k": "en", "10k": "en-10k"}  # training questions per task -> edition of the dataset
 
 
 def task_names(dataset: str) -> tuple[str, ...]:
-    """Names of a dataset's tasks, the first one that of task 1. Raises MemlmError if it is not one of questions."""
+    """The names of a dataset's tasks, from task 1 on. Raises MemlmError if the dataset has no questions."""
     if dataset not in TASKS:
         lookup(dataset)
-        raise MemlmError(f"{dataset} has no questions: those that have are {', '.join(TASKS)}")
+        raise MemlmError(f"{dataset} has no questions: datasets with questions are {', '.join(TASKS)}")
     return TASKS[dataset]
 
 
 def task_files(dataset: str, task: int, size: str = "1k") -> dict[str, Path]:
-    """Train and test file of a task, 1 being the first, got first if they are not there.
+    """The train and test file of task 1, 2, ... The dataset is downloaded first if need be.
 
-    Raises MemlmError for a task or size that the dataset does not have, and for an optional file that is absent.
+    Raises MemlmError if the dataset has no such task or size, or if an optional file is missing.
     """
     paths = _paths(dataset, task, size)
-    place = get.get(dataset)
-    if lack := _lack(place, paths):
-        raise MemlmError(_unusable(dataset, task, size, lack))
-    return {split: place / path for split, path in paths.items()}
+    folder = get.get_dataset(dataset)
+    if missing := _missing_file(folder, paths):
+        raise MemlmError(_unusable(dataset, task, size, missing))
+    return {split: folder / path for split, path in paths.items()}
 
 
 def usable_tasks(dataset: str, size: str) -> tuple[list[int], list[str]]:
-    """The tasks whose files are there, and why each of the others can't be used, a line each.
+    """The tasks whose files are there, and one line for each other task that says why it can't be used.
 
-    The files are got first if they are not there. Raises MemlmError if that fails, or the dataset has no such size.
+    The dataset is downloaded first if need be. Raises MemlmError if that fails or the dataset has no such size.
     """
     wanted = {task: _paths(dataset, task, size) for task in range(1, len(task_names(dataset)) + 1)}
-    place = get.get(dataset)
-    lacks = {task: _lack(place, paths) for task, paths in wanted.items()}
-    absent = [_unusable(dataset, task, size, lack) for task, lack in lacks.items() if lack]
-    return [task for task, lack in lacks.items() if not lack], absent
+    folder = get.get_dataset(dataset)
+    missing = {task: _missing_file(folder, paths) for task, paths in wanted.items()}
+    absent = [_unusable(dataset, task, size, file) for task, file in missing.items() if file]
+    return [task for task, file in missing.items() if not file], absent
 
 
-def _lack(place: Path, paths: Mapping[str, str]) -> Path | None:
-    """The first of these files that is absent."""
-    return next((place / path for path in paths.values() if not (place / path).is_file()), None)
+def _missing_file(folder: Path, paths: Mapping[str, str]) -> Path | None:
+    """The first of these files that is missing."""
+    return next((folder / path for path in paths.values() if not (folder / path).is_file()), None)
 
 
-def _unusable(dataset: str, task: int, size: str, lack: Path) -> str:
+def _unusable(dataset: str, task: int, size: str, file: Path) -> str:
     return (
-        f"task {task} of {dataset} at {size} can't be used: {lack} is absent, an optional file that what {dataset} "
-        "was got from does not hold"
+        f"task {task} of {dataset} at {size} can't be used: {file} is missing, an optional file that the source of "
+        f"{dataset} did not have"
     )
 
 
 def _paths(dataset: str, task: int, size: str) -> dict[str, str]:
-    """Train and test file of a task in the dataset's folder."""
+    """The train and test file of a task, relative to the dataset's folder."""
     names = task_names(dataset)
     if not 1 <= task <= len(names):
         raise MemlmError(f"{dataset} has no task {task}: its tasks are 1 to {len(names)}")
@@ -106,12 +106,12 @@ def _paths(dataset: str, task: int, size: str) -> dict[str, str]:
 
 
 def load_questions(dataset: str, task: int, size: str = "1k") -> dict[str, list[Question]]:
-    """The questions of a task, `train` and `test`, in the order of their files."""
+    """The questions of a task, `train` and `test`, in the order of the files."""
     return {split: read_questions(path) for split, path in task_files(dataset, task, size).items()}
 
 
 def task_counts(dataset: str, task: int, size: str = "1k") -> dict[str, Any]:
-    """Questions of a task by split, different words and answers of training, and the longest story and sentence."""
+    """Counts of a task: questions by split, unique words and answers of training, the longest story and sentence."""
     asked = load_questions(dataset, task, size)
     everything = [question for questions in asked.values() for question in questions]
     return {
@@ -125,14 +125,14 @@ def task_counts(dataset: str, task: int, size: str = "1k") -> dict[str, Any]:
     }
 
 
-EXAMPLE = 5  # number of the test question that is looked at: a story of bAbI has five, and the last knows all of it
+EXAMPLE = 5  # the test question that serves as example: a bAbI story has five, and the last one follows all of it
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tasks:
-    """Training and test questions of some tasks under one vocabulary; `task_of` (Q,) names the task of each.
+    """Training and test questions of some tasks under one vocabulary. `task_of` (Q,) has the task of each question.
 
-    `examples` has a test question of each task, to be looked at.
+    `examples` has one test question of each task, for pictures of attention.
     """
 
     words: WordList
@@ -144,12 +144,12 @@ class Tasks:
 
     @property
     def sha256(self) -> dict[str, str]:
-        """Hash of each split's ids."""
+        """The hash of each split's ids."""
         return {"train": self.train.sha256, "test": self.test.sha256}
 
 
 def task_numbers(dataset: str, config: QATrainConfig) -> tuple[list[int], list[str]]:
-    """The tasks that a run is about, and, where it is about all, why some of them can't be had, a line each."""
+    """The tasks of a run. If it asks for all, also one line for each task that can't be used."""
     if config.task != "all":
         task_files(dataset, int(config.task), config.size)
         return [int(config.task)], []
@@ -162,9 +162,9 @@ def task_numbers(dataset: str, config: QATrainConfig) -> tuple[list[int], list[s
 def load_tasks(
     dataset: str, numbers: Sequence[int], *, size: str, memory_size: int, words: WordList | None = None
 ) -> Tasks:
-    """The questions of these tasks; the vocabulary is `words`, or that of their training questions.
+    """Load and encode the questions of these tasks. The vocabulary is `words`, or comes from their training questions.
 
-    A test story has no more sentences than the longest story of training: a model has seen no older ones.
+    A test story is cut to the length of the longest training story: a model has seen no older sentences.
     """
     found = {number: load_questions(dataset, number, size) for number in numbers}
     joined: dict[str, list[Question]] = {

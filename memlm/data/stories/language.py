@@ -1,14 +1,14 @@
-"""The language of the stories: a process that knows the probability of every token it may tell next.
+"""The language of the generated stories: a process that knows the probability of every next token.
 
-People meet, move about, find, drop and hand over things. Who is in the story, where somebody is and who
-holds what was said some lines ago, so a model without a memory does worse than one that has it.
+People meet, move about, find, drop and hand over things. A line often depends on who is in the story, where people
+are and who holds what, as earlier lines have told. A model with a memory therefore does better than one without.
 
-The language is written once, as a coroutine: each `yield` states the distribution of the next token given
-all earlier ones, and receives the token that came. It sees nothing else, so no probability can depend on a
-hidden choice: drawing the tokens generates a text, sending it the tokens of a text scores that text. Words
-that two choices share have their probabilities added where the distribution is made.
+The language is a coroutine. Each `yield` gives the distribution of the next token, given all earlier tokens, and
+receives the token. The process sees nothing else, so no probability depends on a hidden choice. Sampling the tokens
+generates a text; sending the tokens of a text scores it. If two choices begin with the same word, their probabilities
+are added.
 
-Floats are added one by one in a stated order: the built-in `sum` rounds differently from Python 3.12 on.
+Floats are added one by one in a fixed order: the built-in `sum` rounds differently from Python 3.12 on.
 """
 
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
@@ -18,11 +18,11 @@ from functools import cache
 from memlm.data.vocabulary.words import EOS
 
 Shares = Mapping[str, float]  # word -> probability
-Telling = Generator[Shares, str, None]  # yields the distribution of a token, receives the token
+Process = Generator[Shares, str, None]  # yields the distribution of a token, receives the token
 
 
 def _shares(weights: Mapping[str, float]) -> dict[str, float]:
-    """Weights scaled to add up to one; the order is kept."""
+    """Weights normalised to a sum of one, in the same order."""
     total = 0.0
     for weight in weights.values():
         total += weight
@@ -30,7 +30,7 @@ def _shares(weights: Mapping[str, float]) -> dict[str, float]:
 
 
 def _even(options: Iterable[str]) -> dict[str, float]:
-    """Equal shares; an option that is named twice counts twice."""
+    """Equal shares. An option that occurs twice counts twice."""
     weights: dict[str, float] = {}
     for option in options:
         weights[option] = weights.get(option, 0.0) + 1.0
@@ -38,7 +38,7 @@ def _even(options: Iterable[str]) -> dict[str, float]:
 
 
 def _mix(*parts: tuple[float, Shares]) -> dict[str, float]:
-    """The mixture of distributions, a word's probability added over the parts that hold it."""
+    """A mixture of distributions. A word's probability is the sum over all parts that contain it."""
     mixed: dict[str, float] = {}
     for part, shares in parts:
         for word, share in shares.items():
@@ -51,7 +51,7 @@ def _without(shares: Shares, absent: Sequence[str]) -> dict[str, float]:
 
 
 def _zipf(text: str) -> dict[str, float]:
-    """Shares proportional to 1 / rank for words listed from the most frequent on."""
+    """Shares proportional to 1 / rank, for words in the order of their ranks."""
     return _shares({word: 1.0 / rank for rank, word in enumerate(text.split(), 1)})
 
 
@@ -101,14 +101,14 @@ _END = {EOS: 1.0}
 class _Thing:
     noun: str
     adjective: str
-    place: str  # where it lies; out of date while somebody holds it
+    place: str  # where it lies; outdated while somebody holds it
     holder: str | None
-    giver: str | None = None  # who handed it to the holder
+    giver: str | None = None  # who gave it to the holder
 
 
 @dataclass(slots=True)
 class _World:
-    """What the lines of one story have told."""
+    """The state of a story, as its lines have told it."""
 
     people: dict[str, str]  # name -> place, in order of appearance
     places: list[str]  # mentioned in the story, in order
@@ -135,14 +135,14 @@ class _World:
 
 
 def _at(places: Shares) -> Generator[Shares, str, str]:
-    """`in the garden`; the preposition goes with the place, so it is drawn from the sum of its places."""
+    """`in the garden`. Places share prepositions, so a preposition has the summed probability of its places."""
     preposition = yield _mix(*((share, {_PREPOSITIONS[place]: 1.0}) for place, share in places.items()))
     yield _SURE["the"]
     return (yield _shares({p: s for p, s in places.items() if _PREPOSITIONS[p] == preposition}))
 
 
-def _maybe_at(chance: float, place: str) -> Telling:
-    """The line's end, or with this chance the place first."""
+def _maybe_at(chance: float, place: str) -> Process:
+    """The end of the line; with probability `chance`, the place comes first."""
     token = yield {EOS: 1.0 - chance, _PREPOSITIONS[place]: chance}
     if token != EOS:
         yield _SURE["the"]
@@ -151,7 +151,7 @@ def _maybe_at(chance: float, place: str) -> Telling:
 
 
 def _which(things: Sequence[_Thing]) -> Generator[Shares, str, _Thing]:
-    """`lantern` or `red lantern` after `the`; a noun names one thing in a story, an adjective may name more."""
+    """`lantern` or `red lantern` after `the`. A noun is unique in a story; an adjective may not be."""
     token = yield _even(word for thing in things for word in (thing.noun, thing.adjective))
     if token in _ADJECTIVES:
         token = yield _even(thing.noun for thing in things if thing.adjective == token)
@@ -163,7 +163,7 @@ def _the(things: Sequence[_Thing]) -> Generator[Shares, str, _Thing]:
     return (yield from _which(things))
 
 
-def _go(world: _World, name: str) -> Telling:
+def _go(world: _World, name: str) -> Process:
     here = world.people[name]
     before = world.came_from.get(name)
     token = yield (_SURE["to"] if before is None else {"to": 0.7, "back": 0.3})
@@ -180,7 +180,7 @@ def _go(world: _World, name: str) -> Telling:
     world.move(name, place)
 
 
-def _follow(world: _World, name: str) -> Telling:
+def _follow(world: _World, name: str) -> Process:
     here = world.people[name]
     other = yield _even(who for who, place in world.people.items() if place != here)
     yield _SURE["to"]
@@ -190,7 +190,7 @@ def _follow(world: _World, name: str) -> Telling:
     world.move(name, world.people[other])
 
 
-def _find(world: _World, name: str) -> Telling:
+def _find(world: _World, name: str) -> Process:
     yield _SURE["a"]
     adjective = yield _ADJECTIVES
     noun = yield _without(_NOUNS, [thing.noun for thing in world.things])
@@ -199,7 +199,7 @@ def _find(world: _World, name: str) -> Telling:
     world.things.append(_Thing(noun, adjective, here, name))
 
 
-def _take(world: _World, name: str) -> Telling:
+def _take(world: _World, name: str) -> Process:
     thing = yield from _the(world.lying(world.people[name]))
     token = yield {EOS: 0.7, "from": 0.3}
     if token == "from":
@@ -209,14 +209,14 @@ def _take(world: _World, name: str) -> Telling:
     thing.holder, thing.giver = name, None
 
 
-def _drop(world: _World, name: str) -> Telling:
+def _drop(world: _World, name: str) -> Process:
     thing = yield from _the(world.held(name))
     here = world.people[name]
     yield from _maybe_at(0.5, here)
     thing.holder, thing.giver, thing.place = None, None, here
 
 
-def _give(world: _World, name: str) -> Telling:
+def _give(world: _World, name: str) -> Process:
     thing = yield from _the(world.held(name))
     yield _SURE["to"]
     thing.holder = yield _even(world.company(name))
@@ -224,14 +224,14 @@ def _give(world: _World, name: str) -> Telling:
     yield _END
 
 
-def _show(world: _World, name: str) -> Telling:
+def _show(world: _World, name: str) -> Process:
     yield from _the(world.held(name))
     yield _SURE["to"]
     yield _even(world.company(name))
     yield _END
 
 
-def _ask(world: _World, name: str) -> Telling:
+def _ask(world: _World, name: str) -> Process:
     other = yield _even(who for who in world.company(name) if world.held(who))
     yield _SURE["for"]
     yield from _the(world.held(other))
@@ -239,12 +239,12 @@ def _ask(world: _World, name: str) -> Telling:
 
 
 def _gifts(world: _World, name: str) -> list[_Thing]:
-    """What `name` holds from somebody who is at the same place."""
+    """The things that `name` got from somebody at the same place."""
     company = world.company(name)
     return [thing for thing in world.held(name) if thing.giver in company]
 
 
-def _thank(world: _World, name: str) -> Telling:
+def _thank(world: _World, name: str) -> Process:
     gifts = _gifts(world, name)
     giver = yield _even(str(thing.giver) for thing in gifts)
     yield _SURE["for"]
@@ -252,7 +252,7 @@ def _thank(world: _World, name: str) -> Telling:
     yield _END
 
 
-def _keep(world: _World, name: str) -> Telling:
+def _keep(world: _World, name: str) -> Process:
     thing = yield from _the(world.held(name))
     if thing.giver is None:
         yield _END
@@ -263,7 +263,7 @@ def _keep(world: _World, name: str) -> Telling:
         yield _END
 
 
-def _stay(world: _World, name: str) -> Telling:
+def _stay(world: _World, name: str) -> Process:
     yield from _at({world.people[name]: 1.0})
     company = world.company(name)
     token = yield ({EOS: 0.7, "with": 0.3} if company else _END)
@@ -272,7 +272,7 @@ def _stay(world: _World, name: str) -> Telling:
         yield _END
 
 
-def _was(world: _World, name: str) -> Telling:
+def _was(world: _World, name: str) -> Process:
     yield _SURE["still"]
     here, mood = world.people[name], world.moods.get(name)
     preposition = _PREPOSITIONS[here]
@@ -283,14 +283,14 @@ def _was(world: _World, name: str) -> Telling:
     yield _END
 
 
-def _feel(world: _World, name: str) -> Telling:
+def _feel(world: _World, name: str) -> Process:
     yield _DEGREES
     world.moods[name] = yield _MOODS
     yield _END
 
 
-# What a subject may do: weight, verbs, whether an adverb may go before the verb, and the rest of the line.
-_ACTS: dict[str, tuple[float, dict[str, float], bool, Callable[[_World, str], Telling]]] = {
+# The acts of a person: weight, verbs, whether an adverb may precede the verb, and the rest of the line.
+_ACTS: dict[str, tuple[float, dict[str, float], bool, Callable[[_World, str], Process]]] = {
     "go": (3.0, _zipf("went walked ran hurried returned"), True, _go),
     "follow": (4.0, _zipf("followed chased"), True, _follow),
     "find": (7.0, _zipf("found bought discovered borrowed made"), False, _find),
@@ -309,7 +309,7 @@ _ACT_OF = {verb: act for act, (_, verbs, _, _) in _ACTS.items() for verb in verb
 
 
 def _possible(world: _World, name: str) -> tuple[str, ...]:
-    """The acts open to this person, as the key of their verbs."""
+    """The acts that are possible for this person, as the key for `_verbs`."""
     company, held = world.company(name), world.held(name)
     open_to = {
         "follow": len(world.people) > 1 + len(company),
@@ -327,7 +327,10 @@ def _possible(world: _World, name: str) -> tuple[str, ...]:
 
 @cache
 def _verbs(acts: tuple[str, ...], after_adverb: bool) -> Shares:
-    """Verbs of these acts, those that take an adverb after one; an act's verbs share its weight."""
+    """The distribution of the verbs of these acts; after an adverb, only of verbs that take one.
+
+    The verbs of an act share its weight.
+    """
     weights = {
         verb: _ACTS[act][0] * share
         for act in acts
@@ -337,8 +340,8 @@ def _verbs(acts: tuple[str, ...], after_adverb: bool) -> Shares:
     return _shares(weights) if after_adverb else _mix((0.88, _shares(weights)), (0.12, _ADVERBS))
 
 
-def _deed(world: _World, name: str) -> Telling:
-    """The line after its subject."""
+def _deed(world: _World, name: str) -> Process:
+    """The rest of a line after its subject."""
     acts = _possible(world, name)
     token = yield _verbs(acts, False)
     if token in _ADVERBS:
@@ -346,8 +349,8 @@ def _deed(world: _World, name: str) -> Telling:
     yield from _ACTS[_ACT_OF[token]][3](world, name)
 
 
-def _arrival(world: _World) -> Telling:
-    """`meanwhile susan waited in the kitchen`: the third person."""
+def _arrival(world: _World) -> Process:
+    """`meanwhile susan waited in the kitchen`: the third person arrives."""
     name = yield _without(_NAMES, list(world.people))
     yield _BACKGROUND
     place = yield from _at(_without(_PLACES, list(world.people.values())))
@@ -356,8 +359,8 @@ def _arrival(world: _World) -> Telling:
     world.places.append(place)
 
 
-def _report(world: _World) -> Telling:
-    """`the red lantern was with john in the garden`, after `the`: what only earlier lines can tell."""
+def _report(world: _World) -> Process:
+    """`the red lantern was with john in the garden`, after `the`: only earlier lines can predict it."""
     thing = yield from _which(world.things)
     yield {"was": 1.0}
     if thing.holder is not None:
@@ -375,7 +378,7 @@ def _report(world: _World) -> Telling:
 
 
 def _opening() -> Generator[Shares, str, _World]:
-    """`one cold morning mary met john in the garden`, after `one`: a world with nothing else in it."""
+    """`one cold morning mary met john in the garden`, after `one`: a new story, with two people at one place."""
     token = yield _mix((0.5, _WEATHERS), (0.5, _TIMES))
     if token in _WEATHERS:
         yield _TIMES
@@ -388,7 +391,7 @@ def _opening() -> Generator[Shares, str, _World]:
 
 
 def _first_words(world: _World) -> dict[str, float]:
-    """How the next line begins; `one` begins a new story, which comes after 8 to 13 lines."""
+    """The first word of the next line. `one` begins a new story; a story has 8 to 13 lines."""
     new_story = 0.0 if world.lines < 8 else 1.0 if world.lines >= 13 else 0.3
     if new_story == 1.0:
         return _SURE["one"]
@@ -403,8 +406,8 @@ def _first_words(world: _World) -> dict[str, float]:
     return _mix((1.0, weights), (0.12 * rest, _CONNECTIVES), (0.88 * rest, _even(world.people)))
 
 
-def language() -> Telling:
-    """The process itself, without an end."""
+def language() -> Process:
+    """The process of all tokens. It never ends."""
     yield _SURE["one"]
     while True:
         world = yield from _opening()

@@ -1,8 +1,8 @@
-"""The embedded tasks `stories-qa`: a small world told in sentences, with questions whose answers follow from them.
+"""The generated tasks `stories-qa`: stories about a small world, with questions that they answer.
 
-People walk about, take things, drop them and hand them on. Every question asks for what the sentences before it
-have told, and its supporting sentences alone give the same answer. The text is in the bAbI format, and the same on
-every machine: it depends on `Random.random()` alone.
+People walk about, take things, drop them and hand them on. The answer to a question follows from the sentences before
+it, and from its supporting sentences alone. The text is in the bAbI format. It is the same on every machine: it
+depends on `Random.random()` alone.
 """
 
 import hashlib
@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 DEFAULT_SEED = 1503
-QUESTIONS = 1_000  # a split
-QUESTIONS_A_STORY = 5
-SENTENCES_A_QUESTION = 3  # told before each question
-MOST_HELD = 2  # things in one person's hands
+QUESTIONS = 1_000  # per split
+QUESTIONS_PER_STORY = 5
+SENTENCES_PER_QUESTION = 3  # before each question
+MOST_HELD = 2  # things that a person can hold
 NUMBERS = ("none", "one", "two")
 
 _PEOPLE = ("Anna", "Peter", "Clara", "Hugo")
@@ -32,40 +32,42 @@ Answer = tuple[str, str, tuple[int, ...]]  # question, answer, numbers of the su
 
 @dataclass(kw_only=True)
 class _Thing:
-    """Where a thing was last told to be, and the numbers of the sentences that told it."""
+    """Where a thing is, and the numbers of the sentences that say so."""
 
     holder: str | None
     place: str | None
-    told: tuple[int, ...]
+    sentences: tuple[int, ...]
 
 
 @dataclass(kw_only=True)
 class _World:
-    """What the sentences of one story have told; a number is that of a line of the story."""
+    """The state of a story, as its sentences have told it. Sentence numbers are line numbers of the story."""
 
     rng: random.Random
     acts: tuple[str, ...]
     lines: list[str] = field(default_factory=list)
-    places: dict[str, tuple[str, int]] = field(default_factory=dict)  # person -> place, sentence that told it
+    places: dict[str, tuple[str, int]] = field(default_factory=dict)  # person -> place, sentence that says so
     things: dict[str, _Thing] = field(default_factory=dict)
-    hands: dict[str, dict[str, int]] = field(default_factory=dict)  # person -> thing held or given up -> sentence
+    hands: dict[str, dict[str, int]] = field(
+        default_factory=dict
+    )  # person -> thing that the person holds or held -> sentence
 
     def pick(self, options: Sequence[Option]) -> Option:
-        """One of them, each as likely."""
+        """A random option, all with equal probability."""
         return options[int(self.rng.random() * len(options))]
 
-    def say(self, sentence: str) -> int:
-        """Write a sentence; its number."""
+    def add_sentence(self, sentence: str) -> int:
+        """Add a sentence and return its number."""
         self.lines.append(sentence)
         return len(self.lines)
 
     def held(self, person: str) -> list[str]:
-        """What a person holds, the thing held longest first."""
+        """The things that a person holds, the one held longest first."""
         mine = [name for name, thing in self.things.items() if thing.holder == person]
-        return sorted(mine, key=lambda name: self.things[name].told)
+        return sorted(mine, key=lambda name: self.things[name].sentences)
 
-    def tell(self) -> None:
-        """The next sentence: somebody goes somewhere at first, then does what is possible."""
+    def add_act(self) -> None:
+        """Add the next sentence: a random person goes somewhere at first, and later does anything possible."""
         person = self.pick(_PEOPLE)
         options = [act for act in self.acts if person in self.places and _POSSIBLE[act](self, person)]
         act = self.pick(options) if options else "go"
@@ -73,7 +75,7 @@ class _World:
 
 
 def _within_reach(world: _World, person: str) -> list[str]:
-    """Things that were not told of, and those that lie where the person is."""
+    """Things that are new to the story, and things that lie where the person is."""
     here = world.places[person][0]
     if len(world.held(person)) == MOST_HELD:
         return []
@@ -81,7 +83,7 @@ def _within_reach(world: _World, person: str) -> list[str]:
 
 
 def _company(world: _World, person: str) -> list[str]:
-    """Others at the same place with a free hand."""
+    """Other people at the same place who can hold one more thing."""
     here = world.places[person][0]
     others = [other for other, (place, _) in world.places.items() if place == here and other != person]
     return [other for other in others if len(world.held(other)) < MOST_HELD]
@@ -90,28 +92,28 @@ def _company(world: _World, person: str) -> list[str]:
 def _go(world: _World, person: str) -> None:
     here = world.places.get(person, ("", 0))[0]
     place = world.pick([place for place in _PLACES if place != here])
-    world.places[person] = (place, world.say(f"{person} {world.pick(_GO)} to the {place}."))
+    world.places[person] = (place, world.add_sentence(f"{person} {world.pick(_GO)} to the {place}."))
 
 
 def _take(world: _World, person: str) -> None:
     thing = world.pick(_within_reach(world, person))
-    number = world.say(f"{person} {world.pick(_TAKE)} the {thing}.")
-    world.things[thing] = _Thing(holder=person, place=None, told=(number,))
+    number = world.add_sentence(f"{person} {world.pick(_TAKE)} the {thing}.")
+    world.things[thing] = _Thing(holder=person, place=None, sentences=(number,))
     world.hands.setdefault(person, {})[thing] = number
 
 
 def _drop(world: _World, person: str) -> None:
     thing = world.pick(world.held(person))
     place, arrival = world.places[person]
-    number = world.say(f"{person} {world.pick(_DROP)} the {thing}.")
-    world.things[thing] = _Thing(holder=None, place=place, told=(number, arrival))
+    number = world.add_sentence(f"{person} {world.pick(_DROP)} the {thing}.")
+    world.things[thing] = _Thing(holder=None, place=place, sentences=(number, arrival))
     world.hands[person][thing] = number
 
 
 def _give(world: _World, person: str) -> None:
     thing, other = world.pick(world.held(person)), world.pick(_company(world, person))
-    number = world.say(f"{person} {world.pick(_GIVE)} the {thing} to {other}.")
-    world.things[thing] = _Thing(holder=other, place=None, told=(number,))
+    number = world.add_sentence(f"{person} {world.pick(_GIVE)} the {thing} to {other}.")
+    world.things[thing] = _Thing(holder=other, place=None, sentences=(number,))
     for one in (person, other):
         world.hands.setdefault(one, {})[thing] = number
 
@@ -127,48 +129,48 @@ _POSSIBLE: dict[str, Callable[[_World, str], bool]] = {
 
 def _where_is_somebody(world: _World) -> Answer:
     person = world.pick(list(world.places))
-    place, told = world.places[person]
-    return f"Where is {person}?", place, (told,)
+    place, support = world.places[person]
+    return f"Where is {person}?", place, (support,)
 
 
 def _where_is_something(world: _World) -> Answer:
     name = world.pick(list(world.things))
     thing = world.things[name]
     if thing.holder is None:
-        return f"Where is the {name}?", str(thing.place), thing.told
+        return f"Where is the {name}?", str(thing.place), thing.sentences
     place, arrival = world.places[thing.holder]
-    return f"Where is the {name}?", place, (*thing.told, arrival)
+    return f"Where is the {name}?", place, (*thing.sentences, arrival)
 
 
 def _who_has_something(world: _World) -> Answer:
     name = world.pick(list(world.things))
     thing = world.things[name]
-    return f"Who has the {name}?", (thing.holder or "nobody").lower(), thing.told[:1]
+    return f"Who has the {name}?", (thing.holder or "nobody").lower(), thing.sentences[:1]
 
 
 def _is_somebody_there(world: _World) -> Answer:
     person = world.pick(list(world.places))
-    place, told = world.places[person]
+    place, support = world.places[person]
     if world.rng.random() < 0.5:
-        return f"Is {person} in the {place}?", "yes", (told,)
+        return f"Is {person} in the {place}?", "yes", (support,)
     other = world.pick([other for other in _PLACES if other != place])
-    return f"Is {person} in the {other}?", "no", (told,)
+    return f"Is {person} in the {other}?", "no", (support,)
 
 
 def _how_many_things(world: _World) -> Answer:
     person = world.pick(list(world.hands))
-    told = tuple(world.hands[person].values())
-    return f"How many things does {person} hold?", NUMBERS[len(world.held(person))], told
+    support = tuple(world.hands[person].values())
+    return f"How many things does {person} hold?", NUMBERS[len(world.held(person))], support
 
 
 def _which_things(world: _World) -> Answer:
     person = world.pick(list(world.hands))
-    told = tuple(world.hands[person].values())
-    return f"What does {person} hold?", ",".join(world.held(person)) or "nothing", told
+    support = tuple(world.hands[person].values())
+    return f"What does {person} hold?", ",".join(world.held(person)) or "nothing", support
 
 
 _MOVES, _ALL = ("go",), ("go", "go", "take", "take", "drop", "give")
-_TASKS: dict[str, tuple[tuple[str, ...], Callable[[_World], Answer]]] = {  # acts of the stories, question
+_TASKS: dict[str, tuple[tuple[str, ...], Callable[[_World], Answer]]] = {  # task -> acts of its stories, question
     "where is somebody": (_MOVES, _where_is_somebody),
     "where is something": (_ALL, _where_is_something),
     "who has something": (_ALL, _who_has_something),
@@ -180,23 +182,23 @@ TASKS = tuple(_TASKS)
 
 
 def _story(rng: random.Random, task: str) -> Iterator[str]:
-    """The numbered lines of a story with QUESTIONS_A_STORY questions."""
+    """The numbered lines of a story with QUESTIONS_PER_STORY questions."""
     acts, ask = _TASKS[task]
     world = _World(rng=rng, acts=acts)
-    for _ in range(QUESTIONS_A_STORY):
-        for _ in range(SENTENCES_A_QUESTION):
-            world.tell()
+    for _ in range(QUESTIONS_PER_STORY):
+        for _ in range(SENTENCES_PER_QUESTION):
+            world.add_act()
         while acts == _ALL and not world.things:
-            world.tell()
-        question, answer, told = ask(world)
-        world.say(f"{question}\t{answer}\t{' '.join(map(str, sorted(told)))}")
+            world.add_act()
+        question, answer, support = ask(world)
+        world.add_sentence(f"{question}\t{answer}\t{' '.join(map(str, sorted(support)))}")
     return (f"{number} {line}" for number, line in enumerate(world.lines, 1))
 
 
-def generate(*, seed: int = DEFAULT_SEED, questions: int = QUESTIONS) -> dict[str, list[str]]:
-    """Lines in the bAbI format by file name, `qa1_where-is-somebody_train.txt`: a train and a test file a task.
+def generate_questions(*, seed: int = DEFAULT_SEED, questions: int = QUESTIONS) -> dict[str, list[str]]:
+    """Lines in the bAbI format by file name, `qa1_where-is-somebody_train.txt`: a train and a test file per task.
 
-    Each of them depends on the seed and its own name alone; `questions` is a multiple of QUESTIONS_A_STORY.
+    A file depends on the seed and its name alone. `questions` must be a multiple of QUESTIONS_PER_STORY.
     """
     files: dict[str, list[str]] = {}
     for number, task in enumerate(TASKS, 1):
@@ -204,5 +206,5 @@ def generate(*, seed: int = DEFAULT_SEED, questions: int = QUESTIONS) -> dict[st
             name = f"qa{number}_{task.replace(' ', '-').replace('/', '-')}_{split}.txt"
             digest = hashlib.sha256(f"stories-qa/{seed}/{name}".encode()).digest()
             rng = random.Random(int.from_bytes(digest))
-            files[name] = [line for _ in range(questions // QUESTIONS_A_STORY) for line in _story(rng, task)]
+            files[name] = [line for _ in range(questions // QUESTIONS_PER_STORY) for line in _story(rng, task)]
     return files

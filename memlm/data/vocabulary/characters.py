@@ -1,6 +1,6 @@
-"""A text as characters: those of its words, a space between words, `<eos>` at a line's end.
+"""A character vocabulary: the characters of the words, a space between words, `<eos>` at the end of a line.
 
-A character that training did not hold often enough is `<unk>`; a word `<unk>` that stands in a text is spelled out.
+A character that is too rare in training is `<unk>`. A word `<unk>` in a text is spelled out.
 """
 
 from collections import Counter
@@ -18,14 +18,14 @@ UNICODE_END = 0x110000
 
 
 class CharacterVocabulary(Vocabulary):
-    """Characters, the most frequent first, SPACE, `<eos>` and `<unk>` among them."""
+    """Characters, the most frequent first. SPACE, `<eos>` and `<unk>` are among them."""
 
     tokenizer = "characters"
 
     def __init__(self, characters: Sequence[str], *, lowercase: bool = False) -> None:
         super().__init__(characters, lowercase=lowercase)
         if SPACE not in self._ids or any(len(character) != 1 for character in {*characters} - {EOS, UNK}):
-            raise MemlmError(f"{self.file} is damaged: it does not hold a character a line, and the space")
+            raise MemlmError(f"{self.file} is damaged: it must hold one character per line, with a space among them")
         self._id_of = np.full(UNICODE_END, -1, np.int32)  # by code point
         for i, character in enumerate(characters):
             if character not in (EOS, UNK):
@@ -37,30 +37,30 @@ class CharacterVocabulary(Vocabulary):
 
     @property
     def config(self) -> DataConfig:
-        """The settings that say of which kind it is."""
+        """The settings of this kind of vocabulary."""
         return DataConfig(level="char", lowercase=self.lowercase)
 
     def ids_of(self, words: Sequence[str], *, begins_line: bool = True) -> Ids:
-        """The characters of a block of words, a SPACE before each word that does not begin a line; -1: not known."""
+        """The characters of a block of words, with SPACE before each word inside a line; -1 for unknown ones."""
         written = _written(words, begins_line=begins_line)
         code_points = (written.lower() if self.lowercase else written).encode("utf-32-le", "surrogatepass")
         return self._id_of[np.frombuffer(code_points, np.uint32)]
 
     def word_starts(self, tokens: Ids) -> Flags:
-        """Which characters begin a word: the SPACE before it, or what comes first in a line; and each `<eos>`."""
+        """Which characters begin a word: the SPACE before it, the first one of a line, and each `<eos>`."""
         ends = tokens == self.eos
         begins_line = np.concatenate([[True], ends])[: len(tokens)]
         starts: Flags = (tokens == self._ids[SPACE]) | ends | begins_line
         return starts
 
     def as_written(self, words: Sequence[str]) -> list[str]:
-        """The characters of a text, small where the vocabulary has small letters alone."""
+        """The characters of a text, in lower case if the vocabulary is."""
         written = _written(words, begins_line=True)
         folded = written.lower() if self.lowercase else written
         return [EOS if character == "\n" else character for character in folded]
 
     def spelling(self, tokens: Iterable[int], *, begins_line: bool = True) -> Iterator[str]:
-        """What each character adds to a text: itself."""
+        """The text of each token: the character itself."""
         for token in tokens:
             yield "\n" if token == self.eos else self.words[token]
 
@@ -68,9 +68,9 @@ class CharacterVocabulary(Vocabulary):
     def from_counts(
         cls, counts: Mapping[str, int], *, min_count: int = 1, size: int | None = None, lowercase: bool = False
     ) -> Self:
-        """The characters of counted words, as `frequent` keeps and orders them."""
+        """A vocabulary of the characters of counted words, selected and ordered by `frequent`."""
         lines = counts.get(EOS, 0)
-        # Of the words none but those that begin a line lack a space before them: one of each line that is not empty.
+        # Every word has a space before it, except the first word of each line that is not empty.
         found = Counter({EOS: lines, SPACE: max(0, sum(counts.values()) - 2 * lines)})
         for word, count in counts.items():
             if word != EOS:
@@ -81,7 +81,7 @@ class CharacterVocabulary(Vocabulary):
 
 
 def _written(words: Sequence[str], *, begins_line: bool) -> str:
-    """The text of a block of words, a line feed for each `<eos>`."""
+    """The text of a block of words, with a line feed for each `<eos>`."""
     first = "" if begins_line or not words or words[0] == EOS else SPACE
     lines = SPACE.join("\n" if word == EOS else word for word in words)
     return first + lines.replace(" \n", "\n").replace("\n ", "\n")

@@ -1,4 +1,4 @@
-"""Load the vocabulary of a run, of whatever kind it is."""
+"""Load a saved vocabulary of any kind."""
 
 from pathlib import Path
 
@@ -8,9 +8,9 @@ from memlm.data.vocabulary.characters import CharacterVocabulary
 from memlm.data.vocabulary.words import Vocabulary
 
 
-def load(folder: Path, data: DataConfig) -> Vocabulary:
-    """The vocabulary that `Vocabulary.save` has put into a folder."""
+def load_vocabulary(folder: Path, data: DataConfig) -> Vocabulary:
+    """The vocabulary that `Vocabulary.save` wrote to a folder; `data` says of which kind it is."""
     if data.tokenizer == "sentencepiece":
-        return pieces.load(folder, lowercase=data.lowercase)
+        return pieces.load_pieces(folder, lowercase=data.lowercase)
     kind = CharacterVocabulary if data.level == "char" else Vocabulary
-    return kind(kind.read(folder), lowercase=data.lowercase)
+    return kind(kind.read_list(folder), lowercase=data.lowercase)

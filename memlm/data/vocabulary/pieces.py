@@ -1,9 +1,8 @@
-"""Pieces of words, cut by a sentencepiece model.
+"""A subword vocabulary: pieces of words, cut by a sentencepiece model.
 
-No piece goes over a space, so that a word has its pieces whatever stands around it. A word's first piece begins with
-SPACE, which stands for the space before the word. A character that the training split hardly holds is spelled out in
-the bytes of its UTF-8, so that no word is unknown. A word `<unk>` that stands in a text, as in Penn Treebank, is one
-token.
+No piece crosses a space, so the pieces of a word do not depend on its context. The first piece of a word begins with
+SPACE, for the space before the word. A character that is too rare in training is spelled in the bytes of its UTF-8, so
+no word is unknown. A word `<unk>` in a text, as in Penn Treebank, is one token.
 
 Source: Kudo and Richardson 2018, https://arxiv.org/abs/1808.06226, and https://github.com/google/sentencepiece.
 """
@@ -26,13 +25,13 @@ from memlm.errors import MemlmError
 
 SPACE = "\u2581"
 MODEL = "tokenizer.model"
-LONGEST = 1000  # characters of a word that are cut into pieces at once: the work of a longer one grows out of bounds
-REMEMBERED = 1 << 18  # words
+LONGEST = 1000  # characters that are cut into pieces at once: time grows faster than the length of a word
+CACHED_WORDS = 1 << 18
 BYTE = re.compile("<0x([0-9A-F]{2})>")
 
 
 class PieceVocabulary(Vocabulary):
-    """Pieces of words, the most frequent first, `<eos>` and `<unk>` among them, and the model that cuts words."""
+    """Pieces, the most frequent first, with `<eos>` and `<unk>` among them, and the model that cuts words."""
 
     tokenizer = "sentencepiece"
 
@@ -43,35 +42,35 @@ class PieceVocabulary(Vocabulary):
         own = pieces_of(self._processor)
         if sorted(own) != sorted(pieces):
             raise MemlmError(f"{MODEL} is damaged: its pieces are not those of the vocabulary")
-        self._id_of = [self._ids[piece] for piece in own]  # by sentencepiece's own id
+        self._id_of = [self._ids[piece] for piece in own]  # indexed by sentencepiece's id
         self._pieces_of_space = [own.index(f"<0x{byte:02X}>") for byte in SPACE.encode()]
         self._bytes = {
             i: bytes.fromhex(found[1]) for i, piece in enumerate(pieces) if (found := BYTE.fullmatch(piece))
         }
         self._begins = np.array([piece.startswith(SPACE) or piece in (EOS, UNK) for piece in pieces])
-        self._spell = lru_cache(REMEMBERED)(self._spelled)
+        self._spell = lru_cache(CACHED_WORDS)(self._spelled)
 
     def __contains__(self, word: str) -> bool:
         return True
 
     @property
     def config(self) -> DataConfig:
-        """The settings that say of which kind it is."""
+        """The settings of this kind of vocabulary."""
         return DataConfig(tokenizer="sentencepiece", lowercase=self.lowercase)
 
     @property
     def sha256(self) -> str:
-        """Hash of all that decides the ids of a text."""
+        """Hash of everything that determines the ids of a text."""
         parts = ["", self.tokenizer, hashlib.sha256(self.model).hexdigest(), super().sha256]
         return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Keep it in a folder: vocab.txt, one piece a line in the order of the ids, and sentencepiece's own model."""
+        """Write vocab.txt, one piece per line in the order of the ids, and sentencepiece's own model to a folder."""
         files.write_whole(folder / MODEL, self.model)
         super().save(folder)
 
     def ids_of(self, words: Sequence[str], *, begins_line: bool = True) -> Ids:
-        """The pieces of a block of words; none is ever unknown."""
+        """The pieces of a block of words. None is ever unknown."""
         folded = map(str.lower, words) if self.lowercase else words
         return np.fromiter(chain.from_iterable(map(self._spell, folded)), np.int32)
 
@@ -84,7 +83,7 @@ class PieceVocabulary(Vocabulary):
         return [self.words[token] for token in self.ids_of(words)]
 
     def spelling(self, tokens: Iterable[int], *, begins_line: bool = True) -> Iterator[str]:
-        """What each piece adds to a text; bytes do with the last one of their character."""
+        """The text of each token. The last byte of a character gives the character, the bytes before it nothing."""
         decoder = getincrementaldecoder("utf-8")(errors="replace")
         for token in tokens:
             if token in self._bytes:
@@ -113,24 +112,24 @@ class PieceVocabulary(Vocabulary):
         return tuple(self._id_of[piece] for piece in found)
 
 
-def load(folder: Path, *, lowercase: bool) -> PieceVocabulary:
-    """What `PieceVocabulary.save` kept in a folder. Raises MemlmError for a damaged one."""
+def load_pieces(folder: Path, *, lowercase: bool) -> PieceVocabulary:
+    """The vocabulary that `PieceVocabulary.save` wrote to a folder. Raises MemlmError if it is damaged."""
     try:
         model = (folder / MODEL).read_bytes()
     except OSError as error:
         raise MemlmError(f"cannot read {folder / MODEL}: {files.reason(error)}") from None
     try:
-        return PieceVocabulary(Vocabulary.read(folder), model, lowercase=lowercase)
+        return PieceVocabulary(Vocabulary.read_list(folder), model, lowercase=lowercase)
     except (RuntimeError, UnicodeDecodeError):
         raise MemlmError(f"{folder / MODEL} is damaged: sentencepiece can't read it") from None
 
 
 def processor_of(model: bytes) -> SentencePieceProcessor:
-    """What cuts text into the pieces of a model. Raises RuntimeError."""
+    """A sentencepiece processor for a serialised model. Raises RuntimeError."""
     return SentencePieceProcessor(model_proto=model)
 
 
 def pieces_of(processor: SentencePieceProcessor) -> list[str]:
-    """Its pieces in the order of its own ids."""
+    """The processor's pieces, in the order of its own ids."""
     pieces: list[str] = processor.id_to_piece(list(range(len(processor))))
     return pieces

@@ -1,4 +1,4 @@
-"""Words and their ids. A vocabulary is built on the training split alone."""
+"""Words and their ids. A vocabulary is built from the training split alone."""
 
 import hashlib
 from collections import Counter
@@ -31,7 +31,7 @@ class WordList:
         self.words = tuple(words)
         self._ids = {word: i for i, word in enumerate(self.words)}
         if len(self._ids) != len(self.words):
-            raise MemlmError("a vocabulary holds each word once")
+            raise MemlmError("a vocabulary must hold each word once")
 
     def __len__(self) -> int:
         return len(self.words)
@@ -40,25 +40,25 @@ class WordList:
         return word in self._ids
 
     def ids(self, words: Iterable[str]) -> Iterator[int]:
-        """Ids of the words, -1 for those not known."""
+        """Ids of the words, -1 for unknown ones."""
         return map(self._ids.get, words, repeat(-1))
 
     @property
     def sha256(self) -> str:
-        """Hash of the words in order: two runs can be compared only if it is the same."""
+        """Hash of the words in order. Two runs can be compared only if their hashes are equal."""
         return hashlib.sha256("\n".join(self.words).encode()).hexdigest()
 
     def save(self, folder: Path) -> None:
-        """Keep it in a folder: vocab.txt, one word a line in the order of the ids."""
+        """Write vocab.txt, one word per line in the order of the ids, to a folder."""
         files.write_whole(folder / self.file, ("\n".join(self.words) + "\n").encode())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
-        """The words that `save` kept in a folder."""
-        return cls(cls.read(folder))
+        """The words that `save` wrote to a folder."""
+        return cls(cls.read_list(folder))
 
     @classmethod
-    def read(cls, folder: Path) -> list[str]:
+    def read_list(cls, folder: Path) -> list[str]:
         """The lines of vocab.txt."""
         path = folder / cls.file
         try:
@@ -71,45 +71,45 @@ class WordList:
 
 
 class Vocabulary(WordList):
-    """The tokens of a text, `<eos>` and `<unk>` among them; here they are words, and unknown words are `<unk>`.
+    """The tokens of a text, with `<eos>` and `<unk>` among them. Here tokens are words; unknown words are `<unk>`.
 
-    Vocabularies of other kinds answer to the same: what is said of words here holds for the
-    words of a text whatever its tokens are.
+    This is also the interface of the other kinds of vocabulary. A word is always a word of the text, whatever the
+    tokens are.
     """
 
     def __init__(self, words: Sequence[str], *, lowercase: bool = False) -> None:
         super().__init__(words)
         self.lowercase = lowercase
         if EOS not in self._ids or UNK not in self._ids:
-            raise MemlmError(f"a vocabulary of a text holds {EOS} and {UNK}")
+            raise MemlmError(f"the vocabulary of a text must hold {EOS} and {UNK}")
         self.eos, self.unk = self._ids[EOS], self._ids[UNK]
 
     def __contains__(self, word: str) -> bool:
         return super().__contains__(word.lower() if self.lowercase else word)
 
     def ids(self, words: Iterable[str]) -> Iterator[int]:
-        """Ids of the words, -1 for those not known."""
+        """Ids of the words, -1 for unknown ones."""
         return super().ids(map(str.lower, words) if self.lowercase else words)
 
     @property
     def config(self) -> DataConfig:
-        """The settings that say of which kind it is, as `memlm.data.vocabulary.load.load` wants them."""
+        """The settings of this kind of vocabulary, for `memlm.data.vocabulary.load.load_vocabulary`."""
         return DataConfig(lowercase=self.lowercase)
 
     @property
     def sha256(self) -> str:
-        """Hash of all that decides the ids of a text."""
+        """Hash of everything that determines the ids of a text."""
         if not self.lowercase:
             return super().sha256
-        # No word is empty: what begins so is no list of words.
+        # No word is empty, so this differs from every list of words.
         return hashlib.sha256("\n".join(["", "lowercase", *self.words]).encode()).hexdigest()
 
     def ids_of(self, words: Sequence[str], *, begins_line: bool = True) -> Ids:
-        """The tokens of a block of words, as read_words yields them, `<eos>` among them; -1 for what is not known.
+        """The tokens of a block of words, as read_words yields it, `<eos>` included; -1 for unknown tokens.
 
-        Each word has one token at least, and `<eos>` one that no other word has. Blocks make the tokens of the whole,
-        wherever it is cut into them: `begins_line` tells of a block that begins the text, or comes after an `<eos>`.
-        Of this kind every word is one token.
+        Each word has at least one token, and `<eos>` has a token of its own. The tokens of a text do not depend on how
+        it is cut into blocks: `begins_line` says whether a block begins the text or follows an `<eos>`.
+        In this kind of vocabulary, every word is one token.
         """
         return np.fromiter(self.ids(words), np.int32, len(words))
 
@@ -119,15 +119,15 @@ class Vocabulary(WordList):
         return self.tokenizer == Vocabulary.tokenizer
 
     def word_starts(self, tokens: Ids) -> Flags:
-        """Which tokens (T,) of a text begin a word: its first one does, and each `<eos>`."""
+        """Which tokens (T,) of a text begin a word. The first token of a word does, and each `<eos>`."""
         return np.ones(len(tokens), bool)
 
     def as_written(self, words: Sequence[str]) -> list[str]:
-        """The tokens of a text, its words given with `<eos>` among them, with the letters that stand there."""
+        """The tokens of a text as strings, unknown ones with their own letters. `words` has the text's `<eos>`."""
         return list(words)
 
     def spelling(self, tokens: Iterable[int], *, begins_line: bool = True) -> Iterator[str]:
-        """What each token adds to a text: a space before a word inside a line, a line feed for `<eos>`."""
+        """The text of each token, with a space before a word inside a line; a line feed for `<eos>`."""
         for token in tokens:
             word = self.words[token]
             yield "\n" if token == self.eos else word if begins_line else f" {word}"
@@ -137,7 +137,7 @@ class Vocabulary(WordList):
     def from_counts(
         cls, counts: Mapping[str, int], *, min_count: int = 1, size: int | None = None, lowercase: bool = False
     ) -> Self:
-        """The counted words, as `frequent` keeps and orders them."""
+        """A vocabulary of the counted words, selected and ordered by `frequent`."""
         folded: Counter[str] = Counter()
         for word, count in counts.items():
             folded[word.lower() if lowercase else word] += count
@@ -147,15 +147,15 @@ class Vocabulary(WordList):
 def frequent(
     counts: Mapping[str, int], *, min_count: int = 1, size: int | None = None, always: Sequence[str] = (EOS, UNK)
 ) -> list[str]:
-    """The counted tokens by falling count and then alphabetically, those named by `always` among them.
+    """The most frequent tokens, by descending count and then alphabetically. Those in `always` are included.
 
-    Those seen less than `min_count` times are left out, and of the others all but the most frequent where there are
-    more than `size`; `<unk>` has its place by the count of all that were left out.
+    Tokens with a count below `min_count` are left out, and the rarest ones if there are more than `size`. `<unk>` is
+    ranked by the total count of all tokens that are left out.
     """
     others = {token: count for token, count in counts.items() if token not in always}
     ranked = sorted((token for token in others if others[token] >= max(1, min_count)), key=lambda t: (-others[t], t))
-    kept = {token: others[token] for token in (ranked if size is None else ranked[: size - len(always)])}
-    left_out = sum(others.values()) - sum(kept.values())
-    kept |= {token: counts.get(token, 0) for token in always}
-    kept[UNK] += left_out
-    return sorted(kept, key=lambda token: (-kept[token], token))
+    selected = {token: others[token] for token in (ranked if size is None else ranked[: size - len(always)])}
+    left_out = sum(others.values()) - sum(selected.values())
+    selected |= {token: counts.get(token, 0) for token in always}
+    selected[UNK] += left_out
+    return sorted(selected, key=lambda token: (-selected[token], token))

@@ -1,82 +1,83 @@
-/* The hops of one row of targets over its words, and their gradients.
+/* The hops of one row of targets, and their gradients.
  *
- * The weights of a target are a band: M floats, of which N from its own number on are its slots, and the others are 0.
- * Words are scored and read for ROWS targets at a time, which share all but the first and last few: as (D, M), and by
- * their bands as (M, D). */
+ * The attention weights of target l are stored as a band: M floats, of which l to l+N-1 are its slots and the others
+ * are 0. ROWS targets are processed at a time, since their windows overlap almost fully. The words of a row are stored
+ * as (D, M) to score them, and as (M, D) to read them. */
 
-/* A row's words of a table, (M, D) in rows of `wide` floats. */
+/* The words of a row in a table: (M, D), in rows of `pad_D` floats. */
 static void NAME(copy)(const struct hops *h, long table, long row, float *out)
 {
     for (long m = 0; m < h->words_in_row; m++)
-        memcpy(out + m * h->wide, word_of(h, table, row, m), sizeof(float) * h->units);
+        memcpy(out + m * h->pad_D, word_of(h, table, row, m), sizeof(float) * h->units);
 }
 
-/* The same as (D, M) in rows of `words_wide` floats. */
+/* The same words transposed: (D, M), in rows of `pad_M` floats. */
 static void NAME(transpose)(const struct hops *h, long table, long row, float *out)
 {
-    const float *words[WIDTH]; /* whose cache lines are written together */
+    const float *words[WIDTH]; /* words whose values go to the same cache lines */
     for (long from = 0; from < h->words_in_row; from += WIDTH) {
         long count = h->words_in_row - from < WIDTH ? h->words_in_row - from : WIDTH;
         for (long i = 0; i < count; i++)
             words[i] = word_of(h, table, row, from + i);
         for (long d = 0; d < h->units; d++)
             for (long i = 0; i < count; i++)
-                out[d * h->words_wide + from + i] = words[i][d];
+                out[d * h->pad_M + from + i] = words[i][d];
     }
 }
 
-/* The scores of states u (L, D) in their bands: u . (word + time) in the slots, and anything elsewhere. */
-INLINE void NAME(match)(const struct hops *h, const float *u, long of_u, const float *words, const float *times,
+/* Write the scores of states u (L, D) into their bands: u . (word + time) in the slots, arbitrary values outside. */
+INLINE void NAME(match)(const struct hops *h, const float *u, long u_stride, const float *words, const float *times,
                         float *band)
 {
-    long L = h->targets, of_band = h->hops * h->words_wide;
+    long L = h->targets, band_stride = h->hops * h->pad_M;
     for (long l = 0; l < L; l += ROWS) {
         long rows = L - l < ROWS ? L - l : ROWS;
         for (long t = l; t < l + rows; t++)
-            memset(band + t * of_band, 0, sizeof(float) * h->words_wide);
-        NAME(add_product)(rows, h->slots + rows - 1, h->units, u + l * of_u, of_u, 1, words + l, h->words_wide,
-                          band + l * of_band + l, of_band);
+            memset(band + t * band_stride, 0, sizeof(float) * h->pad_M);
+        NAME(add_product)(rows, h->slots + rows - 1, h->units, u + l * u_stride, u_stride, 1, words + l, h->pad_M,
+                          band + l * band_stride + l, band_stride);
     }
     if (times)
-        NAME(add_product)(L, h->slots, h->units, u, of_u, 1, times, h->slots_wide, band, of_band + 1);
+        NAME(add_product)(L, h->slots, h->units, u, u_stride, 1, times, h->pad_N, band, band_stride + 1);
 }
 
-/* Zeros in the bands, but for the slots. */
-INLINE void NAME(trim)(const struct hops *h, float *band)
+/* Set the bands to zero outside the slots. */
+INLINE void NAME(clear_outside)(const struct hops *h, float *band)
 {
-    for (long l = 0; l < h->targets; l++, band += h->hops * h->words_wide) {
+    for (long l = 0; l < h->targets; l++, band += h->hops * h->pad_M) {
         memset(band, 0, sizeof(float) * l);
-        memset(band + l + h->slots, 0, sizeof(float) * (h->words_wide - l - h->slots));
+        memset(band + l + h->slots, 0, sizeof(float) * (h->pad_M - l - h->slots));
     }
 }
 
-/* Add to out (L, D) the sums of the bands' weights times (word + time). */
+/* out (L, D) += the sum of weight * (word + time) over each band. */
 INLINE void NAME(read)(const struct hops *h, const float *band, const float *words, const float *times, float *out,
-                       long of_out)
+                       long out_stride)
 {
-    long L = h->targets, of_band = h->hops * h->words_wide;
+    long L = h->targets, band_stride = h->hops * h->pad_M;
     for (long l = 0; l < L; l += ROWS) {
         long rows = L - l < ROWS ? L - l : ROWS;
-        NAME(add_product)(rows, h->units, h->slots + rows - 1, band + l * of_band + l, of_band, 1, words + l * h->wide,
-                          h->wide, out + l * of_out, of_out);
+        NAME(add_product)(rows, h->units, h->slots + rows - 1, band + l * band_stride + l, band_stride, 1,
+                          words + l * h->pad_D, h->pad_D, out + l * out_stride, out_stride);
     }
     if (times)
-        NAME(add_product)(L, h->units, h->slots, band, of_band + 1, 1, times, h->wide, out, of_out);
+        NAME(add_product)(L, h->units, h->slots, band, band_stride + 1, 1, times, h->pad_D, out, out_stride);
 }
 
-/* out (L, D) = u (L, D) times a matrix (D, D), or u without one. */
-INLINE void NAME(pass)(const struct hops *h, const float *u, long of_u, const float *matrix, float *out, long of_out)
+/* out (L, D) = u (L, D) times a matrix (D, D), or u if there is none. */
+INLINE void NAME(transform)(const struct hops *h, const float *u, long u_stride, const float *matrix, float *out,
+                            long out_stride)
 {
     for (long l = 0; l < h->targets; l++)
         if (matrix)
-            memset(out + l * of_out, 0, sizeof(float) * h->wide);
+            memset(out + l * out_stride, 0, sizeof(float) * h->pad_D);
         else
-            memcpy(out + l * of_out, u + l * of_u, sizeof(float) * h->wide);
+            memcpy(out + l * out_stride, u + l * u_stride, sizeof(float) * h->pad_D);
     if (matrix)
-        NAME(add_product)(h->targets, h->units, h->units, u, of_u, 1, matrix, h->wide, out, of_out);
+        NAME(add_product)(h->targets, h->units, h->units, u, u_stride, 1, matrix, h->pad_D, out, out_stride);
 }
 
-/* Softmax over the slots that are filled; 0 in the others, and in all of them where none is filled. */
+/* Softmax over the filled slots. The other slots get 0, and so do all slots if none is filled. */
 INLINE void NAME(attend)(float *scores, long slots, const unsigned char *filled)
 {
     if (filled) {
@@ -92,7 +93,7 @@ INLINE void NAME(attend)(float *scores, long slots, const unsigned char *filled)
         scores[n] *= 1 / sum;
 }
 
-/* The gradient of the scores, in place of that of the weights p: p (g - sum of p g). */
+/* Replace the gradient g of the weights p by the gradient of the scores: p (g - sum of p g). */
 INLINE void NAME(attend_backward)(const float *p, float *g, long slots)
 {
     float mean = 0;
@@ -105,95 +106,100 @@ INLINE void NAME(attend_backward)(const float *p, float *g, long slots)
 static void NAME(forward_row)(const void *given, long row, float *scratch)
 {
     const struct hops *h = given;
-    long K = h->hops, L = h->targets, D = h->units, restart = row / h->rows_of_restart;
-    long of_state = K * h->wide, of_band = K * h->words_wide;
-    float *across = scratch, *words = across + D * h->words_wide;
+    long K = h->hops, L = h->targets, D = h->units, restart = row / h->rows_per_restart;
+    long state_stride = K * h->pad_D, band_stride = K * h->pad_M;
+    float *transposed = scratch, *words = transposed + D * h->pad_M;
     for (long k = 0; k < K; k++) {
-        long matched = h->matched[k], read = h->read[k], at = row * L * K + k, of_z = k + 1 < K ? of_state : h->wide;
-        float *u = h->states + at * h->wide, *z = k + 1 < K ? u + h->wide : h->last + row * L * h->wide;
-        float *band = h->weights + at * h->words_wide;
+        long matched = h->matched[k], read = h->read[k], at = row * L * K + k;
+        long z_stride = k + 1 < K ? state_stride : h->pad_D;
+        float *u = h->states + at * h->pad_D, *z = k + 1 < K ? u + h->pad_D : h->last + row * L * h->pad_D;
+        float *band = h->weights + at * h->pad_M;
         if (!k || matched != h->matched[k - 1])
-            NAME(transpose)(h, matched, row, across);
+            NAME(transpose)(h, matched, row, transposed);
         if (!k || read != h->read[k - 1])
             NAME(copy)(h, read, row, words);
-        NAME(match)(h, u, of_state, across, times_across_of(h, matched, restart), band);
+        NAME(match)(h, u, state_stride, transposed, times_transposed_of(h, matched, restart), band);
         for (long l = 0; l < L; l++)
-            NAME(attend)(band + l * of_band + l, h->slots, h->filled ? h->filled + row * h->words_in_row + l : NULL);
-        NAME(trim)(h, band);
-        NAME(pass)(h, u, of_state, transition_of(h, h->transition_across, restart), z, of_z);
-        NAME(read)(h, band, words, times_of(h, read, restart), z, of_z);
+            NAME(attend)(band + l * band_stride + l, h->slots,
+                         h->filled ? h->filled + row * h->words_in_row + l : NULL);
+        NAME(clear_outside)(h, band);
+        NAME(transform)(h, u, state_stride, transition_of(h, h->transition_transposed, restart), z, z_stride);
+        NAME(read)(h, band, words, times_of(h, read, restart), z, z_stride);
         for (long l = 0; l < L; l++)
             for (long d = h->linear; d < D; d++)
-                z[l * of_z + d] = z[l * of_z + d] < 0 ? 0 : z[l * of_z + d];
+                z[l * z_stride + d] = z[l * z_stride + d] < 0 ? 0 : z[l * z_stride + d];
     }
 }
 
-/* Add to the gradients of a row's words (M, D) the sum of band v^T over its targets and `run` hops from k on, which are
- * one hop or all of them; or put it there, where nothing `there` is yet. */
-static void NAME(add_words)(const struct hops *h, const float *bands, const float *v, long k, long run, int there,
+/* Add the sum of band v^T to the gradients of a row's words (M, D). The sum is over the targets and over `run` hops
+ * from k on: one hop or all of them. If the gradients are not `started`, they are set to the sum. */
+static void NAME(add_words)(const struct hops *h, const float *bands, const float *v, long k, long run, int started,
                             float *sums, float *out)
 {
-    long K = h->hops, M = h->words_in_row, between = run == 1 ? K : 1; /* hops from one to the next of the sum */
+    long K = h->hops, M = h->words_in_row, between = run == 1 ? K : 1; /* hops between two terms of the sum */
     for (long m = 0; m < M; m += ROWS) {
         int T = M - m < ROWS ? M - m : ROWS;
-        long l = m < h->slots ? 0 : m - h->slots + 1, end = m + T < h->targets ? m + T : h->targets; /* who see them */
+        /* The targets that see the words are l to end - 1. */
+        long l = m < h->slots ? 0 : m - h->slots + 1, end = m + T < h->targets ? m + T : h->targets;
         for (int t = 0; t < T; t++)
-            if (there)
-                memcpy(sums + t * h->wide, out + (m + t) * h->units, sizeof(float) * h->units);
+            if (started)
+                memcpy(sums + t * h->pad_D, out + (m + t) * h->units, sizeof(float) * h->units);
             else
-                memset(sums + t * h->wide, 0, sizeof(float) * h->wide);
-        NAME(add_product)(T, h->units, (end - l) * run, bands + (l * K + k) * h->words_wide + m, 1,
-                          between * h->words_wide, v + (l * K + k) * h->wide, between * h->wide, sums, h->wide);
+                memset(sums + t * h->pad_D, 0, sizeof(float) * h->pad_D);
+        NAME(add_product)(T, h->units, (end - l) * run, bands + (l * K + k) * h->pad_M + m, 1,
+                          between * h->pad_M, v + (l * K + k) * h->pad_D, between * h->pad_D, sums, h->pad_D);
         for (int t = 0; t < T; t++)
-            memcpy(out + (m + t) * h->units, sums + t * h->wide, sizeof(float) * h->units);
+            memcpy(out + (m + t) * h->units, sums + t * h->pad_D, sizeof(float) * h->units);
     }
 }
 
-/* The gradients of what each hop read and scored, last hop first; `gradient` goes from that of the last state to that
- * of the first. */
+/* The gradients of the sums and scores of each hop, last hop first. `grad_state` is the gradient of the last state,
+ * and becomes that of the first. */
 static void NAME(backward_hops)(const struct hops *h, long row, float *scratch)
 {
-    long K = h->hops, L = h->targets, D = h->units, restart = row / h->rows_of_restart;
-    long of_z = K * h->wide, of_band = K * h->words_wide;
-    float *across = scratch, *words = across + D * h->words_wide, *g = h->gradient + row * L * h->wide;
+    long K = h->hops, L = h->targets, D = h->units, restart = row / h->rows_per_restart;
+    long z_stride = K * h->pad_D, band_stride = K * h->pad_M;
+    float *transposed = scratch, *words = transposed + D * h->pad_M, *g = h->grad_state + row * L * h->pad_D;
     for (long k = K - 1; k >= 0; k--) {
-        long matched = h->matched[k], read = h->read[k], at = row * L * K + k, of_after = k + 1 < K ? of_z : h->wide;
-        const float *after = k + 1 < K ? h->states + (at + 1) * h->wide : h->last + row * L * h->wide;
-        const float *p = h->weights + at * h->words_wide;
-        float *z = h->of_sums + at * h->wide, *of_scores = h->of_scores + at * h->words_wide;
+        long matched = h->matched[k], read = h->read[k], at = row * L * K + k;
+        long after_stride = k + 1 < K ? z_stride : h->pad_D;
+        const float *after = k + 1 < K ? h->states + (at + 1) * h->pad_D : h->last + row * L * h->pad_D;
+        const float *p = h->weights + at * h->pad_M;
+        float *z = h->grad_sums + at * h->pad_D, *grad_scores = h->grad_scores + at * h->pad_M;
         if (k == K - 1 || read != h->read[k + 1])
-            NAME(transpose)(h, read, row, across);
+            NAME(transpose)(h, read, row, transposed);
         if (k == K - 1 || matched != h->matched[k + 1])
             NAME(copy)(h, matched, row, words);
         for (long l = 0; l < L; l++)
             for (long d = 0; d < D; d++)
-                z[l * of_z + d] = g[l * h->wide + d] * (d < h->linear || after[l * of_after + d] > 0); /* NaN stays */
-        NAME(match)(h, z, of_z, across, times_across_of(h, read, restart), of_scores);
+                /* A product keeps NaN. */
+                z[l * z_stride + d] = g[l * h->pad_D + d] * (d < h->linear || after[l * after_stride + d] > 0);
+        NAME(match)(h, z, z_stride, transposed, times_transposed_of(h, read, restart), grad_scores);
         for (long l = 0; l < L; l++)
-            NAME(attend_backward)(p + l * of_band + l, of_scores + l * of_band + l, h->slots);
-        NAME(trim)(h, of_scores);
+            NAME(attend_backward)(p + l * band_stride + l, grad_scores + l * band_stride + l, h->slots);
+        NAME(clear_outside)(h, grad_scores);
         if (!k && !h->wants_first)
             return;
-        NAME(pass)(h, z, of_z, transition_of(h, h->transition, restart), g, h->wide);
-        NAME(read)(h, of_scores, words, times_of(h, matched, restart), g, h->wide);
+        NAME(transform)(h, z, z_stride, transition_of(h, h->transition, restart), g, h->pad_D);
+        NAME(read)(h, grad_scores, words, times_of(h, matched, restart), g, h->pad_D);
     }
 }
 
 static void NAME(backward_row)(const void *given, long row, float *scratch)
 {
     const struct hops *h = given;
-    long K = h->hops, first = row * h->targets * K, of_words = row * h->words_in_row * h->units;
-    const float *scored = h->of_scores + first * h->words_wide, *states = h->states + first * h->wide;
-    const float *read = h->weights + first * h->words_wide, *of_sums = h->of_sums + first * h->wide;
+    long K = h->hops, first = row * h->targets * K, words_at = row * h->words_in_row * h->units;
+    const float *scored = h->grad_scores + first * h->pad_M, *states = h->states + first * h->pad_D;
+    const float *read = h->weights + first * h->pad_M, *grad_sums = h->grad_sums + first * h->pad_D;
     NAME(backward_hops)(h, row, scratch);
     for (long i = 0; i < h->tables; i++) {
-        int there = 0;
-        for (long k = 0; k < K; k += h->alike) {
-            float *out = h->of_words[i] + of_words;
+        int started = 0;
+        for (long k = 0; k < K; k += h->same_memories) {
+            float *out = h->grad_words[i] + words_at;
             if (h->matched[k] == i)
-                NAME(add_words)(h, scored, states, k, h->alike, there++, scratch, out);
+                NAME(add_words)(h, scored, states, k, h->same_memories, started++, scratch, out);
             if (h->read[k] == i)
-                NAME(add_words)(h, read, of_sums, k, h->alike, there++, scratch, out);
+                NAME(add_words)(h, read, grad_sums, k, h->same_memories, started++, scratch, out);
         }
     }
 }

@@ -1,10 +1,10 @@
-/* The hops of MemN2N and the softmax of its output layer, in float32 on a CPU: what PyTorch's operators are slow at,
- * for each of them is small (RESULTS.md, "compiled kernels").
+/* The hops of MemN2N and the softmax of its output layer, in float32 on a CPU. PyTorch's operators are slow here,
+ * since each of them does little work (RESULTS.md, "compiled kernels").
  *
- * __init__.py finds and calls these functions; hops.py, softmax.py and rows.py beside it prepare their jobs.
- * Work is shared out by rows, each computed by one thread alone: results do not depend on the number of threads.
+ * __init__.py finds and calls these functions; hops.py, softmax.py and rows.py beside it prepare the arguments.
+ * Each row is computed by a single thread, so results do not depend on the number of threads.
  *
- * B rows, L targets in a row, N memory slots, M = L+N-1 words that the windows of a row cover, K hops, D units.
+ * B rows, L targets per row, N memory slots, M = L+N-1 words in the windows of a row, K hops, D units, R restarts.
  */
 
 #include <math.h>
@@ -15,61 +15,62 @@
 _Static_assert(sizeof(long) == 8, "indices are int64");
 
 #define INLINE static inline __attribute__((always_inline))
-#define ROWS 4 /* of a tile of a product: 4 times STRIP sums and STRIP + 1 vectors fit the registers */
+#define ROWS 4 /* of a tile: 4 * STRIP sums and STRIP + 1 other vectors fit the registers */
 #if defined(__clang__)
 #define UNROLLED _Pragma("clang loop unroll(full)")
 #else
 #define UNROLLED _Pragma("GCC unroll 8")
 #endif
 
-typedef unsigned bits __attribute__((may_alias)); /* of a float */
+typedef unsigned bits __attribute__((may_alias)); /* the bits of a float */
 
-/* A matrix whose rows are padded to `wide` floats is (..., D), to `slots_wide` (..., N), to `words_wide` (..., M). */
+/* Rows of D floats are padded to `pad_D`, rows of N to `pad_N`, and rows of M to `pad_M`. */
 struct hops {
-    long rows, targets, slots, units, hops, tables, words_in_row; /* B, L, N, D, K, embeddings, M */
-    long wide, slots_wide, words_wide;
-    long linear;          /* a ReLU goes over the units from this one on */
-    long alike;           /* how many hops use the same memories: 1 or K */
-    long rows_of_restart; /* the rows that share times and a transition, which follow each other for each restart */
-    long wants_first;     /* whether anyone wants the gradient of the first state */
-    const long *matched, *read;                /* (K): the table that a hop matches, and the one that it reads */
-    const long *ids;                           /* (B, M): the rows of the tables in which the words are */
-    const float *const *embeddings;            /* of each table, rows of D floats */
-    const float *const *times;                 /* of each table (R, N, wide), or NULL */
-    const float *const *times_across;          /* the same as (R, D, slots_wide) */
-    const float *transition;                   /* (R, D, wide), or NULL */
-    const float *transition_across;            /* the same, transposed */
-    const unsigned char *filled;               /* (B, M), or NULL: which words there are */
-    float *states;                             /* (B, L, K, wide): the state before each hop; in: before the first */
-    float *last;                               /* (B, L, wide): the state after the last one */
-    float *weights;                            /* (B, L, K, words_wide): the attention, as bands (hops.h) */
-    float *gradient;                           /* (B, L, wide); in: of the last state; out: of the first, if wanted */
-    float *of_sums, *of_scores;                /* gradients, as states and weights: before the ReLU and the softmax */
-    float *const *of_words;                    /* of each table (B, M, D) */
+    long rows, targets, slots, units, hops, tables, words_in_row; /* B, L, N, D, K, embedding tables, M */
+    long pad_D, pad_N, pad_M;
+    long linear;           /* the ReLU applies to the units from this one on */
+    long same_memories;    /* how many hops share their memories: 1 or K */
+    long rows_per_restart; /* how many consecutive rows share times and transition */
+    long wants_first;      /* whether the gradient of the first state is wanted */
+    const long *matched, *read;           /* (K): the table that each hop matches, and the one that it reads */
+    const long *ids;                      /* (B, M): the words, as rows of the tables */
+    const float *const *embeddings;       /* per table: rows of D floats */
+    const float *const *times;            /* per table: (R, N, pad_D), or NULL */
+    const float *const *times_transposed; /* per table: (R, D, pad_N), or NULL */
+    const float *transition;              /* (R, D, pad_D), or NULL */
+    const float *transition_transposed;   /* the same, transposed */
+    const unsigned char *filled;          /* (B, M): which words exist; NULL if all do */
+    float *states;                        /* (B, L, K, pad_D): the state before each hop; the first one is input */
+    float *last;                          /* (B, L, pad_D): the state after the last hop */
+    float *weights;                       /* (B, L, K, pad_M): the attention, as bands (hops.h) */
+    float *grad_state;                    /* (B, L, pad_D); in: of the last state; out: of the first, if wanted */
+    float *grad_sums, *grad_scores;       /* before the ReLU and the softmax; shapes of states and weights */
+    float *const *grad_words;             /* per table: (B, M, D) */
 };
 
 struct softmax {
-    void *logits; /* (rows, classes), float32 or bfloat16; out: their gradient, or anything */
+    void *logits; /* (rows, classes), float32 or bfloat16; out: their gradient if wanted, or else arbitrary */
     const long *targets;
     float *nats; /* (rows) */
     long rows, classes;
-    long gradient, low; /* whether the gradient is wanted, and whether the logits are bfloat16 */
+    long wants_gradient, is_bfloat16;
 };
 
-/* Rows of places in a text, to be summed by the word that stands there. */
+/* Sum rows, one per position of a text, by the word at the position. */
 struct sums {
-    long table, places, words, units; /* ids are below `table` */
-    const long *ids;     /* (places) */
-    long *different;     /* (words): the ids there are, in order */
-    long *order, *first; /* (places), (words + 1): order[first[w]..first[w + 1]] are the places of different[w] */
-    const float *rows;   /* (places, units) */
+    long vocabulary, positions, words, units; /* ids are below `vocabulary` */
+    const long *ids;     /* (positions) */
+    long *unique;        /* (words): the unique ids, ascending */
+    long *order, *first; /* (positions), (words + 1): order[first[w]..first[w + 1]] are the positions of unique[w] */
+    const float *rows;   /* (positions, units) */
     float *out;          /* (words, units) */
 };
 
+/* Add rows to a table. */
 struct additions {
     float *table;
     const long *words;
-    const float *rows; /* (count, units), added times `factor` to the rows `words` of the table */
+    const float *rows; /* (count, units): factor * rows are added to the rows `words` of the table */
     long count, units;
     double factor;
 };
@@ -80,7 +81,7 @@ struct kernels {
     Row forward, backward, softmax, sum_word, add_row;
 };
 
-/* A word of a row in a table. */
+/* The embedding of word m of a row. */
 static const float *word_of(const struct hops *h, long table, long row, long m)
 {
     return h->embeddings[table] + h->ids[row * h->words_in_row + m] * h->units;
@@ -88,17 +89,17 @@ static const float *word_of(const struct hops *h, long table, long row, long m)
 
 static const float *times_of(const struct hops *h, long table, long restart)
 {
-    return h->times ? h->times[table] + restart * h->slots * h->wide : NULL;
+    return h->times ? h->times[table] + restart * h->slots * h->pad_D : NULL;
 }
 
-static const float *times_across_of(const struct hops *h, long table, long restart)
+static const float *times_transposed_of(const struct hops *h, long table, long restart)
 {
-    return h->times ? h->times_across[table] + restart * h->units * h->slots_wide : NULL;
+    return h->times ? h->times_transposed[table] + restart * h->units * h->pad_N : NULL;
 }
 
 static const float *transition_of(const struct hops *h, const float *matrices, long restart)
 {
-    return matrices ? matrices + restart * h->units * h->wide : NULL;
+    return matrices ? matrices + restart * h->units * h->pad_D : NULL;
 }
 
 #define WIDTH 4
@@ -149,7 +150,7 @@ struct work {
 static void work(void *given)
 {
     struct work *w = given;
-    float *scratch = calloc(w->scratch + 1, sizeof(float)); /* zeros: the padding is multiplied too, if for nothing */
+    float *scratch = calloc(w->scratch + 1, sizeof(float)); /* zeros, since the padding is multiplied too */
     if (!scratch)
         w->failed = 1;
     for (long row; scratch && (row = atomic_fetch_add(&w->next, w->at_once)) < w->rows;)
@@ -158,15 +159,15 @@ static void work(void *given)
     free(scratch);
 }
 
-/* GOMP_parallel of the OpenMP that PyTorch has loaded: a second one would compete with its threads. */
+/* GOMP_parallel of the OpenMP that PyTorch has loaded. A second OpenMP would compete with its threads. */
 typedef void (*Parallel)(void (*function)(void *), void *data, unsigned threads, unsigned flags);
 
 struct machine {
     Parallel parallel;
-    long threads, floats; /* floats to a vector, at most */
+    long threads, floats; /* floats per vector, at most */
 };
 
-/* What a function returns. */
+/* The results of a function. */
 enum { DONE, NO_MEMORY, OTHER_VERSION };
 
 static int run(const struct machine *machine, Row row, const void *job, long rows, long at_once, long scratch)
@@ -180,10 +181,10 @@ static int run(const struct machine *machine, Row row, const void *job, long row
     return w.failed ? NO_MEMORY : DONE;
 }
 
-/* Floats for a row's words as (D, M) and as (M, D), or else for ROWS gradients of words. */
+/* Floats for the words of a row as (D, M) and (M, D); enough for ROWS gradients of words, too. */
 static long scratch_of(const struct hops *h)
 {
-    return h->units * h->words_wide + (h->words_in_row + ROWS) * h->wide;
+    return h->units * h->pad_M + (h->words_in_row + ROWS) * h->pad_D;
 }
 
 int memlm_hops_forward(const struct machine *machine, const struct hops *h, long size)
@@ -204,16 +205,16 @@ int memlm_softmax(const struct machine *machine, const struct softmax *s, long s
 {
     if (size != sizeof(*s))
         return OTHER_VERSION;
-    return run(machine, kernels(machine->floats)->softmax, s, s->rows, 1, s->low ? s->classes : 0);
+    return run(machine, kernels(machine->floats)->softmax, s, s->rows, 1, s->is_bfloat16 ? s->classes : 0);
 }
 
-/* Find the different words among the ids, and where each stands. */
+/* Find the unique words among the ids, and the positions of each. */
 int memlm_find_words(const struct machine *machine, struct sums *s, long size)
 {
-    (void)machine; /* there is nothing to share out */
+    (void)machine; /* the work is not parallel */
     if (size != sizeof(*s))
         return OTHER_VERSION;
-    long table = s->table;
+    long table = s->vocabulary;
     unsigned long long *seen = calloc(table / 64 + 1, sizeof(*seen));
     long *number = malloc(table * sizeof(*number)), *first = s->first;
     if (!seen || !number) {
@@ -221,7 +222,7 @@ int memlm_find_words(const struct machine *machine, struct sums *s, long size)
         free(number);
         return NO_MEMORY;
     }
-    for (long i = 0; i < s->places; i++)
+    for (long i = 0; i < s->positions; i++)
         seen[s->ids[i] / 64] |= 1ULL << s->ids[i] % 64;
     s->words = 0;
     for (long i = 0; i <= table / 64; i++)
@@ -229,21 +230,21 @@ int memlm_find_words(const struct machine *machine, struct sums *s, long size)
             long word = 64 * i + __builtin_ctzll(seen[i]);
             first[s->words] = 0;
             number[word] = s->words;
-            s->different[s->words++] = word;
+            s->unique[s->words++] = word;
         }
-    for (long i = 0; i < s->places; i++)
+    for (long i = 0; i < s->positions; i++)
         first[number[s->ids[i]]]++;
     for (long w = 1; w < s->words; w++)
-        first[w] += first[w - 1]; /* the end of each word's places, from which they are filled in */
-    first[s->words] = s->places;
-    for (long i = s->places - 1; i >= 0; i--)
+        first[w] += first[w - 1]; /* the end of each word's positions, which are filled in backwards */
+    first[s->words] = s->positions;
+    for (long i = s->positions - 1; i >= 0; i--)
         s->order[--first[number[s->ids[i]]]] = i;
     free(seen);
     free(number);
     return DONE;
 }
 
-#define ROWS_AT_ONCE 16 /* of a table: to take a task costs as much as one of them */
+#define ROWS_AT_ONCE 16 /* of a table: a task costs as much as one row */
 
 int memlm_sum_words(const struct machine *machine, const struct sums *s, long size)
 {
@@ -259,7 +260,7 @@ int memlm_add_rows(const struct machine *machine, const struct additions *a, lon
     return run(machine, kernels(machine->floats)->add_row, a, a->count, ROWS_AT_ONCE, 0);
 }
 
-/* How many floats a vector of this machine's kernels has. */
+/* The number of floats per vector in the kernels of this machine. */
 long memlm_floats(void)
 {
     const struct kernels *found = kernels(16);

@@ -1,5 +1,5 @@
-/* The kernels, included once for each kind of CPU: WIDTH floats to a vector, STRIP vectors (at most 6) in a tile, and
- * NAME(x) a name of its own. */
+/* The kernels. This file is included once for each vector length: WIDTH floats per vector, STRIP vectors (at most 6)
+ * per row of a tile, and NAME(x) for distinct names. */
 
 typedef float NAME(vec) __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));
 typedef int NAME(ints) __attribute__((vector_size(4 * WIDTH), aligned(4), may_alias));

@@ -1,6 +1,6 @@
-/* Rows of a table of embeddings: summed by word, and added to the table. */
+/* Rows of an embedding table: sum them by word, and add them to the table. */
 
-/* The sum of the gradients of all places where a word stands, in the order of the places. */
+/* The sum of the rows of all positions of a word, in the order of the positions. */
 static void NAME(sum_word)(const void *given, long word, float *scratch)
 {
     const struct sums *job = given;

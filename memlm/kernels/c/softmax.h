@@ -1,7 +1,7 @@
-/* Softmax of a row of numbers, and the loss on it. */
+/* The softmax of a row of logits, and its loss. */
 
-/* exp(x) for x <= 0, to 2 units in the last place; 0 from -87 down, and NaN stays NaN. exp(n log 2 + r) = 2^n exp(r),
- * and the polynomial of exp(r) is that of Cephes (https://www.netlib.org/cephes, expf). */
+/* exp(x) for x <= 0, to 2 units in the last place; 0 for x <= -87; NaN for NaN. exp(n log 2 + r) = 2^n exp(r), and the
+ * polynomial for exp(r) is that of Cephes (https://www.netlib.org/cephes, expf). */
 INLINE VEC NAME(exponential)(VEC x)
 {
     const float shift = 12582912 + 127; /* 1.5 * 2^23 rounds to a whole number n; the low bits are n + 127 */
@@ -35,14 +35,14 @@ INLINE float NAME(largest)(const float *x, long count)
     return most;
 }
 
-/* The sum of exp(x - most), which replaces x where it is to be `kept`. */
-INLINE float NAME(exponentials)(float *x, long count, float most, int kept)
+/* The sum of exp(x - most). The exponentials replace x if `store` is set. */
+INLINE float NAME(exponentials)(float *x, long count, float most, int store)
 {
     VEC sum = {0};
     long i = 0;
     for (; i + WIDTH <= count; i += WIDTH) {
         VEC here = NAME(exponential)(*(const VEC *)(x + i) - most);
-        if (kept)
+        if (store)
             *(VEC *)(x + i) = here;
         sum += here;
     }
@@ -55,7 +55,7 @@ INLINE float NAME(exponentials)(float *x, long count, float most, int kept)
             rest[j - i] = x[j] - most;
         rest = NAME(exponential)(rest);
         for (long j = i; j < count; j++) {
-            if (kept)
+            if (store)
                 x[j] = rest[j - i];
             total += rest[j - i];
         }
@@ -69,7 +69,7 @@ INLINE void NAME(from_bfloat16)(const unsigned short *from, long count, float *x
         ((bits *)x)[i] = (bits)from[i] << 16;
 }
 
-/* Rounds to the nearest, and to the even one of two. */
+/* Round to nearest, ties to even. */
 INLINE void NAME(to_bfloat16)(const float *x, long count, unsigned short *to)
 {
     for (long i = 0; i < count; i++) {
@@ -78,23 +78,23 @@ INLINE void NAME(to_bfloat16)(const float *x, long count, unsigned short *to)
     }
 }
 
-/* -log p of a row's target, and the gradient of that in place of the logits if it is wanted: softmax - onehot. */
+/* -log p of a row's target. If wanted, its gradient, softmax - onehot, replaces the logits. */
 static void NAME(softmax_row)(const void *given, long row, float *scratch)
 {
     const struct softmax *job = given;
-    unsigned short *low = (unsigned short *)job->logits + row * job->classes;
-    float *x = job->low ? scratch : (float *)job->logits + row * job->classes;
-    if (job->low)
-        NAME(from_bfloat16)(low, job->classes, x);
+    unsigned short *bfloat16 = (unsigned short *)job->logits + row * job->classes;
+    float *x = job->is_bfloat16 ? scratch : (float *)job->logits + row * job->classes;
+    if (job->is_bfloat16)
+        NAME(from_bfloat16)(bfloat16, job->classes, x);
     long target = job->targets[row];
-    float of_target = x[target], most = NAME(largest)(x, job->classes);
-    float sum = NAME(exponentials)(x, job->classes, most, job->gradient);
-    job->nats[row] = most - of_target + logf(sum);
-    if (!job->gradient)
+    float target_logit = x[target], most = NAME(largest)(x, job->classes);
+    float sum = NAME(exponentials)(x, job->classes, most, job->wants_gradient);
+    job->nats[row] = most - target_logit + logf(sum);
+    if (!job->wants_gradient)
         return;
     for (long i = 0; i < job->classes; i++)
         x[i] *= 1 / sum;
     x[target] -= 1;
-    if (job->low)
-        NAME(to_bfloat16)(x, job->classes, low);
+    if (job->is_bfloat16)
+        NAME(to_bfloat16)(x, job->classes, bfloat16);
 }

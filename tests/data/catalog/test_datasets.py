@@ -9,7 +9,7 @@ import pytest
 
 from memlm.data.catalog.datasets import CATALOG, PTB, lookup
 from memlm.data.catalog.entries import SPLITS, is_archive
-from memlm.data.stories import stories
+from memlm.data.stories.generate import DEFAULT_SEED, generate_stories
 from memlm.errors import MemlmError
 
 
@@ -64,8 +64,8 @@ def test_babi_has_a_train_and_a_test_file_for_20_tasks_in_two_editions():
 
 def test_the_stories_are_those_that_the_generator_makes():
     dataset = CATALOG["stories"]
-    assert dataset.seed == stories.DEFAULT_SEED
-    for split, made in stories.generate().items():
+    assert dataset.seed == DEFAULT_SEED
+    for split, made in generate_stories().items():
         text = ("\n".join(made.lines) + "\n").encode()
         file = dataset.split_files[split]
         pinned = (file.sha256, file.size, file.lines, file.tokens)

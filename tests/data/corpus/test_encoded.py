@@ -24,8 +24,8 @@ IDS = [2, 3, 4, 5, 2, 1, 0, 0, 2, 6, 0]
 @pytest.fixture
 def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MEMLM_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(encoded, "WORTH_KEEPING", 0)
-    monkeypatch.setattr(counts, "WORTH_KEEPING", 0)  # these texts are small
+    monkeypatch.setattr(encoded, "WORTH_CACHING", 0)
+    monkeypatch.setattr(counts, "WORTH_CACHING", 0)  # these texts are small
     return tmp_path / "data"
 
 
@@ -164,7 +164,7 @@ def test_a_text_that_cannot_be_read_is_an_error(
 
 
 def test_a_dataset_is_mapped(root: Path, corpus: Path, made: list[Path]):
-    first, second = dataset.load(str(corpus)), dataset.load(str(corpus))
+    first, second = dataset.load_dataset(str(corpus)), dataset.load_dataset(str(corpus))
     # valid and test have the same content, and so one file
     assert made == [corpus / "train.txt", corpus / "valid.txt"]
     for split, text in first.splits.items():
@@ -183,7 +183,7 @@ def test_penn_treebank_is_mapped(root: Path, real_data: Path, tmp_path: Path):
     for split in SPLITS:
         (tmp_path / f"{split}.txt").symlink_to(real_data / "ptb" / f"ptb.{split}.txt")
     for _ in range(2):
-        data = dataset.load(str(tmp_path))
+        data = dataset.load_dataset(str(tmp_path))
         assert len(data.vocabulary) == 10_000
         assert [len(text.tokens) for text in data.splits.values()] == [929_589, 73_760, 82_430]
         assert [text.oov for text in data.splits.values()] == [0, 0, 0]

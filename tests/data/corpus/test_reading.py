@@ -22,7 +22,7 @@ from memlm.data.corpus.reading import (
     sha256_of,
     size_of,
 )
-from memlm.data.vocabulary import load
+from memlm.data.vocabulary.load import load_vocabulary
 from memlm.data.vocabulary.words import EOS, UNK, Vocabulary
 from memlm.errors import MemlmError
 
@@ -190,7 +190,7 @@ def test_a_vocabulary_of_small_letters(tmp_path: Path):
     assert "CAT" in small
     assert small.sha256 != Vocabulary(small.words).sha256
     small.save(tmp_path)
-    assert load.load(tmp_path, small.config).sha256 == small.sha256
+    assert load_vocabulary(tmp_path, small.config).sha256 == small.sha256
     text = encode([["The", "cat"]], small)
     assert (text.words, text.characters) == (3, 8)
 
@@ -214,9 +214,9 @@ def test_a_vocabulary_survives_its_file(tmp_path_factory: pytest.TempPathFactory
 
 
 def test_a_vocabulary_needs_its_marks():
-    with pytest.raises(MemlmError, match="holds <eos> and <unk>"):
+    with pytest.raises(MemlmError, match="must hold <eos> and <unk>"):
         Vocabulary(["a", "b"])
-    with pytest.raises(MemlmError, match="holds each word once"):
+    with pytest.raises(MemlmError, match="must hold each word once"):
         Vocabulary([EOS, UNK, "a", "a"])
 
 

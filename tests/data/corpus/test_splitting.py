@@ -91,12 +91,12 @@ def test_a_border_is_found_across_blocks(file: Path, monkeypatch: pytest.MonkeyP
 def test_what_cannot_be_split_or_read_is_named(text: bytes, message: str, file: Path):
     file.write_bytes(text)
     with pytest.raises(MemlmError, match=f"^{file} {message}"):
-        dataset.load(str(file))
+        dataset.load_dataset(str(file))
 
 
 def test_a_file_is_a_dataset_of_its_shares(file: Path):
     file.write_bytes(b"\xef\xbb\xbfA the\r\n" + b"The cat a\n" * 78 + b"the cat\r\n\n" + b"a DOG cat\n" * 20)
-    data = dataset.load(str(file), DataConfig(split="8,1,1", lowercase=True, min_count=2))
+    data = dataset.load_dataset(str(file), DataConfig(split="8,1,1", lowercase=True, min_count=2))
     assert data.vocabulary.words == ("<eos>", "the", "a", "cat", "<unk>")
     assert [text.words for text in data.splits.values()] == [3 + 78 * 4 + 4, 40, 40]
     assert [text.oov for text in data.splits.values()] == [0, 10, 10]
@@ -104,9 +104,9 @@ def test_a_file_is_a_dataset_of_its_shares(file: Path):
 
 
 def test_only_one_file_is_split(corpus: Path):
-    with pytest.raises(MemlmError, match=rf"split is 8,1,1, which is for a dataset that is one file: {corpus} has"):
-        dataset.load(str(corpus), DataConfig(split="8,1,1"))
+    with pytest.raises(MemlmError, match=rf"only a dataset that is one file can be split: {corpus} has"):
+        dataset.load_dataset(str(corpus), DataConfig(split="8,1,1"))
     with pytest.raises(MemlmError, match=r"split is 8,1,1, .*: text8 has splits of its own"):
-        dataset.load("text8", DataConfig(split="8,1,1"))
+        dataset.load_dataset("text8", DataConfig(split="8,1,1"))
     with pytest.raises(MemlmError, match="unknown dataset 'ptbb'"):
-        dataset.load("ptbb", DataConfig(split="8,1,1"))
+        dataset.load_dataset("ptbb", DataConfig(split="8,1,1"))

@@ -19,7 +19,7 @@ from memlm.data.corpus.reading import TextFile, encode_blocks, join, read_words,
 from memlm.data.corpus.splitting import cut
 from memlm.data.vocabulary.words import EOS, UNK, Vocabulary
 from memlm.errors import MemlmError
-from tests.conftest import REPOSITORY
+from tests.helpers.repository import REPOSITORY
 
 TEXTS = st.lists(st.sampled_from(["a", "bc", "é", "\u3000", " ", " ", "\n", "\r\n", "the "])).map("".join)
 CONTENT = "".join(f"the cat {i % 7} säat{' on' * (i % 3)} the mat\n\n" for i in range(300)) + "at last"
@@ -38,7 +38,7 @@ def text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TextFile:
     monkeypatch.setattr(workers, "PIECE", 1)
     monkeypatch.setattr(workers, "_cores", lambda: 3)
     for module in (counts, encoded):
-        monkeypatch.setattr(module, "WORTH_KEEPING", 0)
+        monkeypatch.setattr(module, "WORTH_CACHING", 0)
     path = tmp_path / "text"
     path.write_text(CONTENT)
     return TextFile(path)
@@ -78,7 +78,7 @@ def test_a_long_text_is_cut_into_pieces_of_one_size(file: Path):
 def test_many_processes_make_the_bytes_that_one_makes(text: TextFile, lowercase: bool, tmp_path: Path):
     vocabulary = Vocabulary.from_counts(Counter(["The", "cat", "MAT", EOS]), lowercase=lowercase)
     alone = tmp_path / "alone"
-    encoded.write(alone, encode_blocks(read_words(text), vocabulary))
+    encoded.write_encoded(alone, encode_blocks(read_words(text), vocabulary))
     found = encoded.load_encoded(text, vocabulary)
     (made,) = (tmp_path / "data/encoded").glob("*.tokens")
     assert made.read_bytes() == alone.read_bytes()
@@ -93,9 +93,9 @@ def test_many_processes_count_as_one_does(text: TextFile):
 
 
 def test_what_was_made_is_found_again(text: TextFile, monkeypatch: pytest.MonkeyPatch):
-    first = dataset.load(str(text.path))
+    first = dataset.load_dataset(str(text.path))
     monkeypatch.setattr(workers, "run", None)
-    second = dataset.load(str(text.path))
+    second = dataset.load_dataset(str(text.path))
     assert first.sha256 == second.sha256
     assert first.vocabulary.words == second.vocabulary.words
 
@@ -157,8 +157,8 @@ def test_a_script_without_a_guard_is_not_run_again(text: TextFile, tmp_path: Pat
         "threading.Thread(target=time.sleep, args=(1,), daemon=True).start()\n"
         "from memlm.data import dataset\n"
         "from memlm.data.corpus import counts, encoded, workers\n"
-        "workers.WORTH = workers.PIECE = counts.WORTH_KEEPING = encoded.WORTH_KEEPING = 1\n"
-        f"print('once', len(dataset.load({str(text.path)!r}).vocabulary))\n"
+        "workers.WORTH = workers.PIECE = counts.WORTH_CACHING = encoded.WORTH_CACHING = 1\n"
+        f"print('once', len(dataset.load_dataset({str(text.path)!r}).vocabulary))\n"
     )
     (tmp_path / "json.py").write_text("raise SystemExit('the folder of the user is no place for modules')")
     done = subprocess.run(
@@ -173,7 +173,7 @@ def path_here() -> dict[str, str]:
 
 
 class Terminal(io.StringIO):
-    """What a bar takes for a terminal."""
+    """A stream that claims to be a terminal."""
 
     def isatty(self) -> bool:
         return True
@@ -183,14 +183,14 @@ class Terminal(io.StringIO):
 def test_a_bar_comes_after_a_while(after: float, shown: bool, monkeypatch: pytest.MonkeyPatch):
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with progress_bar.bar("reading", 10, after=after) as advance:
-        advance(5)
+    with progress_bar.bar("reading", after=after) as tick:
+        tick(5, 10)
     assert ("reading" in terminal.getvalue()) == shown
 
 
 def test_nothing_is_shown_where_nobody_watches(capfd: pytest.CaptureFixture[str]):
-    with progress_bar.bar("reading", 10) as advance:
-        advance(5)
+    with progress_bar.bar("reading") as tick:
+        tick(5, 10)
     assert capfd.readouterr() == ("", "")
 
 

@@ -43,13 +43,13 @@ def test_a_bad_mirror_is_named_and_the_next_one_serves(server, root, add, impati
     assert f"{server.url}/{how}/" in message
     assert "memlm data get toy --from PATH" in message
     add(toy(f"{server.url}/{how}/", f"{server.url}/good/"))
-    assert get.get("toy") == root / "toy"
+    assert get.get_dataset("toy") == root / "toy"
     assert_whole(root / "toy")
 
 
 def test_after_every_fault_there_is_a_good_mirror_serves(server, root, add, impatient):
     add(toy(BOGUS, *(f"{server.url}/{how}/" for how in FAULTS), f"{server.url}/good/"))
-    assert get.get("toy") == root / "toy"
+    assert get.get_dataset("toy") == root / "toy"
     assert_whole(root / "toy")
     assert {path.split("/")[1] for path in server.asked} == {*FAULTS, "good"}
 
@@ -60,13 +60,13 @@ def test_a_mirror_that_trickles_is_given_up(server, root, add, monkeypatch):
     add(toy(f"{server.url}/trickling/"))
     assert "less than 1000000000000 bytes a second" in fails("toy")
     monkeypatch.setattr(get, "SLOWEST", 0)
-    get.get("toy")
+    get.get_dataset("toy")
     assert_whole(root / "toy")
 
 
 def test_what_a_failed_mirror_gave_rightly_is_kept(server, root, add):
     add(toy(f"{server.url}/half/", f"{server.url}/good/"))
-    get.get("toy")
+    get.get_dataset("toy")
     assert_whole(root / "toy")
     assert [path for path in server.asked if "train" in path] == ["/half/toy.train.txt"]
 
@@ -74,11 +74,11 @@ def test_what_a_failed_mirror_gave_rightly_is_kept(server, root, add):
 def test_a_redirect_is_followed_and_a_good_file_is_not_got_twice(server, root, add):
     add(toy(f"{server.url}/redirect/"))
     said: list[str] = []
-    get.get("toy", say=said.append)
+    get.get_dataset("toy", say=said.append)
     assert_whole(root / "toy")
-    assert said[0].startswith("left out (optional): more/extra.txt was not got: HTTP 404")
+    assert said[0].startswith("left out (optional): more/extra.txt could not be downloaded: HTTP 404")
     server.asked.clear()
-    get.get("toy", say=said.append)
+    get.get_dataset("toy", say=said.append)
     assert server.asked == []
     assert said[2:] == [
         f"toy is already there and verified: {root / 'toy'}",
@@ -101,7 +101,7 @@ def test_an_archive_mirror_serves_by_member_names(server, root, add, ending):
     server.files[f"toy{ending}"] = (zipped if ending == ".zip" else tarred)(members)
     add(toy(f"{server.url}/good/toy{ending}"))
     said: list[str] = []
-    get.get("toy", say=said.append)
+    get.get_dataset("toy", say=said.append)
     assert_whole(root / "toy")
     # Nothing vouches for a file without a hash that came over plain http.
     assert not (root / "toy/more/extra.txt").exists()
@@ -124,7 +124,7 @@ def test_a_file_without_a_hash_needs_https_all_the_way(server, root, add, monkey
     server.files["more/extra.txt"] = EXTRA
     add(toy(f"{server.url}/redirect/"))
     monkeypatch.setattr(requests, "get", told)
-    get.get("toy")
+    get.get_dataset("toy")
     assert (root / "toy/toy.train.txt").read_bytes() == TEXTS["toy.train.txt"]
     assert (root / "toy/more/extra.txt").exists() == ({first, last} == {"https"})
 
@@ -132,7 +132,7 @@ def test_a_file_without_a_hash_needs_https_all_the_way(server, root, add, monkey
 @pytest.mark.parametrize(
     ("how", "reason"),
     [
-        ("short", "damaged one"),
+        ("short", "it is damaged"),
         ("dropped", "connection dropped"),
         ("html", "toy.tar.gz is an HTML page, not the file"),
         ("wrong", "it lacks toy.train.txt"),
@@ -144,7 +144,7 @@ def test_a_bad_archive_is_a_failed_mirror(server, root, add, how, reason):
     add(toy(f"{server.url}/{how}/toy.tar.gz"))
     assert reason in fails("toy")
     add(toy(f"{server.url}/{how}/toy.tar.gz", f"{server.url}/good/"))
-    get.get("toy")
+    get.get_dataset("toy")
     assert_whole(root / "toy")
 
 
@@ -156,5 +156,5 @@ def test_the_environment_s_proxy_is_used_unless_it_says_not_to(server, root, add
     add(toy(f"{server.url}/good/"))
     assert "cannot connect" in fails("toy")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
-    get.get("toy")
+    get.get_dataset("toy")
     assert_whole(root / "toy")

@@ -25,8 +25,8 @@ def odd_member(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
 @pytest.mark.parametrize(
     ("member", "reason"),
     [
-        (odd_member("../outside.txt", tarfile.REGTYPE), "leads out of the folder"),
-        (odd_member("a/..\\..\\outside.txt", tarfile.REGTYPE), "leads out of the folder"),
+        (odd_member("../outside.txt", tarfile.REGTYPE), "leaves the folder"),
+        (odd_member("a/..\\..\\outside.txt", tarfile.REGTYPE), "leaves the folder"),
         (odd_member("/tmp/outside.txt", tarfile.REGTYPE), "is an absolute path"),
         (odd_member("C:/outside.txt", tarfile.REGTYPE), "is an absolute path"),
         (odd_member("toy.test.txt", tarfile.SYMTYPE, "/etc/passwd"), "is a link"),
@@ -46,7 +46,7 @@ def test_a_dangerous_tar_is_refused_by_the_members_name(root, tmp_path, member, 
 def test_a_dangerous_zip_is_refused_by_the_members_name(root, tmp_path):
     link = zipfile.ZipInfo("a-link")
     link.external_attr = 0o120777 << 16
-    for name, reason in (("../out", "leads out"), ("/out", "is an absolute path"), (link, "is a link")):
+    for name, reason in (("../out", "leaves the folder"), ("/out", "is an absolute path"), (link, "is a link")):
         (tmp_path / "toy.zip").write_bytes(zipped({**TEXTS, name: b"x"}))
         assert reason in fails("toy", source=str(tmp_path / "toy.zip"))
 
@@ -55,7 +55,7 @@ def test_a_bomb_is_refused(root, tmp_path, monkeypatch):
     monkeypatch.setattr(unpack, "ARCHIVE_LIMIT", 1_000_000)
     for name, make in (("toy.zip", zipped), ("toy.tgz", tarred)):
         (tmp_path / name).write_bytes(make({"zeros": bytes(2_000_000)}))
-        assert "refused: too much in it, from its member 'zeros' on" in fails("toy", source=str(tmp_path / name))
+        assert "refused: it is too large, from its member 'zeros' on" in fails("toy", source=str(tmp_path / name))
         (tmp_path / name).write_bytes(make({"toy.train.txt": bytes(900_000)}))
         assert "more than" in fails("toy", source=str(tmp_path / name))
 
@@ -86,11 +86,11 @@ def pax(**records: str) -> bytes:
         (header("a", tarfile.REGTYPE, 9, b"a") + pax(size="-2048") + header("b", tarfile.REGTYPE, 0), "negative size"),
         (pax(GNU_sparse_size="9", GNU_sparse_map="5,1,0,1") + header("a", tarfile.REGTYPE, 9, b"a"), "a sparse file"),
         (header("a", tarfile.GNUTYPE_SPARSE, 9, b"a"), "a sparse file"),
-        (pax(path="../out") + header("a", tarfile.REGTYPE, 1, b"a"), "leads out of the folder"),
+        (pax(path="../out") + header("a", tarfile.REGTYPE, 1, b"a"), "leaves the folder"),
         (header("a", tarfile.REGTYPE, 10_000, b"a"), "unexpected end of data"),
-        (header("a", tarfile.REGTYPE, 10 << 30, b"a"), "too much in it, from its member 'a' on"),
+        (header("a", tarfile.REGTYPE, 10 << 30, b"a"), "it is too large, from its member 'a' on"),
         (header("", tarfile.REGTYPE, 1, b"a"), "is an absolute path"),
-        (pax(path="a") * 400 + header("a", tarfile.REGTYPE, 1, b"a"), "is not an archive, or a damaged one"),
+        (pax(path="a") * 400 + header("a", tarfile.REGTYPE, 1, b"a"), "is not an archive, or it is damaged"),
     ],
 )
 def test_a_tar_made_to_mislead_its_reader_is_refused(root, tmp_path, content, reason):
@@ -103,7 +103,7 @@ def test_there_is_an_end_to_members_and_headers(root, tmp_path, monkeypatch):
     (tmp_path / "toy.tgz").write_bytes(tarred({f"{i}": b"" for i in range(12)} | TEXTS))
     with monkeypatch.context() as patch:
         patch.setattr(unpack, "MEMBER_LIMIT", 10)
-        assert "too much in it, from its member '10' on" in fails("toy", source=str(tmp_path / "toy.tgz"))
+        assert "it is too large, from its member '10' on" in fails("toy", source=str(tmp_path / "toy.tgz"))
     many = b"".join(pax(comment="x" * 700) + header(f"{i}", tarfile.REGTYPE, 0) for i in range(12))
     (tmp_path / "toy.tgz").write_bytes(gzip.compress(many))
     with monkeypatch.context() as patch:
@@ -123,7 +123,7 @@ def test_a_zip_made_to_mislead_its_reader_is_refused(root, tmp_path):
         (locked, "encrypted"),
         (unknown, "not supported"),
         (lying, "Bad CRC-32"),
-        (whole[:-30], "is not an archive, or a damaged one"),
+        (whole[:-30], "is not an archive, or it is damaged"),
     ):
         (tmp_path / "toy.zip").write_bytes(content)
         assert reason in fails("toy", source=str(tmp_path / "toy.zip"))
@@ -143,14 +143,14 @@ def test_a_tar_of_any_making_is_read(root, tmp_path, pack, form):
             info.size = len(text)
             archive.addfile(info, io.BytesIO(text))
     (tmp_path / "any").write_bytes(pack(data.getvalue()))
-    get.get("toy", source=str(tmp_path / "any"))
+    get.get_dataset("toy", source=str(tmp_path / "any"))
     assert_whole(root / "toy")
 
 
 def test_a_text_that_begins_as_an_archive_does_is_a_text(tmp_path):
     (tmp_path / "text").write_bytes(b"BZh9 and so on")
     (member,) = unpack.members(tmp_path / "text")
-    assert member.kind == "alone"
+    assert member.kind == "single"
 
 
 def test_every_cut_of_an_archive_is_refused_or_harmless(tmp_path):

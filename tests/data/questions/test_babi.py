@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memlm.data.questions.babi import Question, about, parse, read_questions
+from memlm.data.questions.babi import Question, parse, question_about, read_questions
 from memlm.errors import MemlmError
 
 TEXT = """1 Mary went to the kitchen.
@@ -48,13 +48,13 @@ def test_a_question_has_the_story_told_before_it_and_its_supporting_sentences():
         ("1 .\n", "line 1: a number without a sentence"),
         ("1\n", "line 1: a number without a sentence"),
         ("1 A b.\n2 ?\tb\t1\n", "line 2: a number without a sentence"),
-        ("1 Where is A?\tb\t1\n", "line 1: a question before any sentence of its story"),
-        ("1 A b.\n2 A?\tb\t1\n1 A?\tb\t1\n", "line 3: a question before any sentence of its story"),
+        ("1 Where is A?\tb\t1\n", "line 1: a question before the first sentence of its story"),
+        ("1 A b.\n2 A?\tb\t1\n1 A?\tb\t1\n", "line 3: a question before the first sentence of its story"),
         ("1 A b.\n2 Where is A?\t\t1\n", "line 2: the answer is ''"),
         ("1 A b.\n2 Where is A?\tb c\t1\n", "line 2: the answer is 'b c'"),
         ("1 A b.\n2 Where is A?\tb\tone\n", "line 2: 'one' is not the number of a supporting sentence"),
-        ("1 A b.\n2 Where is A?\tb\t2\n", "line 2: the supporting number 2 is not of an earlier sentence"),
-        ("1 A b.\n2 A?\tb\t1\n3 A?\tb\t2\n", "line 3: the supporting number 2 is not of an earlier sentence"),
+        ("1 A b.\n2 Where is A?\tb\t2\n", "line 2: the supporting number 2 is not that of an earlier sentence"),
+        ("1 A b.\n2 A?\tb\t1\n3 A?\tb\t2\n", "line 3: the supporting number 2 is not that of an earlier sentence"),
         ("1 A b.\n2 B a.\n", "line 2: ends without a question"),
         ("", " is empty"),
     ],
@@ -102,7 +102,7 @@ def test_whatever_is_read_is_questions_or_one_line(data: bytes):
 
 
 def ask(text: str, question: str = "Where is Mary?") -> Question:
-    return about(text.encode().splitlines(keepends=True), question, "story.txt")
+    return question_about(text.encode().splitlines(keepends=True), question, "story.txt")
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_question_that_the_story_asks_brings_its_answer_and_the_story_before_i
         ("1 Mary left.\nJohn left.\n3 Mary sat.\n", "story.txt, line 2: no number at the start"),
         ("3 men left.\nJohn left.\n", "story.txt, line 2: no number at the start"),
         ("Mary left.\n.\n", "story.txt, line 2: a number without a sentence"),
-        ("1 Where is Mary?\thome\t1\n", "story.txt, line 1: a question before any sentence"),
+        ("1 Where is Mary?\thome\t1\n", "story.txt, line 1: a question before the first sentence"),
     ],
 )
 def test_what_is_not_one_story_is_refused_with_its_line(text: str, message: str):

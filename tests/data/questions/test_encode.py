@@ -86,7 +86,7 @@ def test_an_unknown_word_is_named_with_its_line(word: str, line: int):
 
 def test_questions_are_taken_in_the_order_asked_for():
     encoded = encode(questions(), vocabulary(questions()), memory_size=50)
-    taken = encoded.take(np.array([2, 0]))
+    taken = encoded.select(np.array([2, 0]))
     assert len(taken) == 2
     np.testing.assert_array_equal(taken.stories, encoded.stories[[2, 0]])
     np.testing.assert_array_equal(taken.answers, encoded.answers[[2, 0]])

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from memlm.data.fetch import get
-from memlm.data.place import data_root
 from memlm.data.questions.encode import UNSEEN, encode, vocabulary
 from memlm.data.questions.tasks import load_questions, task_counts, task_files, task_names
+from memlm.data.storage import data_root
 from memlm.errors import MemlmError
 
 
@@ -18,7 +18,7 @@ def babi(real_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
     """The real tasks in a data folder of their own, for all tests of this module."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MEMLM_DATA", str(tmp_path_factory.mktemp("data")))
-        get.get("babi", source=str(real_data / "babi"))
+        get.get_dataset("babi", source=str(real_data / "babi"))
         yield
 
 
@@ -70,7 +70,7 @@ def test_the_larger_edition_is_read_and_an_absent_file_is_named():
     if train.exists():
         assert len(load_questions("babi", 3, "10k")["train"]) == 10_000
     else:
-        with pytest.raises(MemlmError, match=f"^task 3 of babi at 10k can't be used: {train} is absent"):
+        with pytest.raises(MemlmError, match=f"^task 3 of babi at 10k can't be used: {train} is missing"):
             load_questions("babi", 3, "10k")
 
 
@@ -79,7 +79,7 @@ def test_what_is_not_there_is_refused_by_name():
         task_files("babi", 21)
     with pytest.raises(MemlmError, match="unknown size '1M': known are 1k, 10k"):
         task_files("babi", 1, "1M")
-    with pytest.raises(MemlmError, match="ptb has no questions: those that have are babi, stories-qa"):
+    with pytest.raises(MemlmError, match="ptb has no questions: datasets with questions are babi, stories-qa"):
         task_files("ptb", 1)
     with pytest.raises(MemlmError, match="unknown dataset 'babbi': did you mean 'babi'"):
         task_names("babbi")

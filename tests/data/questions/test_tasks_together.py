@@ -38,7 +38,7 @@ def test_only_an_absent_optional_file_leaves_a_task_out(tmp_path: Path, monkeypa
             raise MemlmError("the connection dropped")
         return tmp_path
 
-    monkeypatch.setattr(fetch, "get", get)
+    monkeypatch.setattr(fetch, "get_dataset", get)
     config = QATrainConfig(size="10k")
     with pytest.raises(MemlmError, match="the connection dropped"):
         tasks.task_numbers("babi", config)

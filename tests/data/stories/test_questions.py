@@ -20,7 +20,7 @@ ABSENT = "nowhere"
 @pytest.fixture(scope="module")
 def made() -> dict[str, list[Question]]:
     """The questions of every file, by its name."""
-    files = story_questions.generate()
+    files = story_questions.generate_questions()
     return {name: babi.parse([line.encode() for line in lines], name) for name, lines in files.items()}
 
 
@@ -124,7 +124,7 @@ def test_the_splits_do_not_share_a_story(made: dict[str, list[Question]]):
 
 def test_the_catalogue_pins_what_is_generated_and_loads_it(tmp_path, monkeypatch):
     monkeypatch.setenv("MEMLM_DATA", str(tmp_path))
-    texts = {name: ("\n".join(lines) + "\n").encode() for name, lines in story_questions.generate().items()}
+    texts = {name: ("\n".join(lines) + "\n").encode() for name, lines in story_questions.generate_questions().items()}
     assert {file.name: (file.sha256, file.size) for file in STORIES_QA.files} == {
         name: (hashlib.sha256(text).hexdigest(), len(text)) for name, text in texts.items()
     }
@@ -137,7 +137,7 @@ def test_the_catalogue_pins_what_is_generated_and_loads_it(tmp_path, monkeypatch
 
 
 def test_another_seed_gives_other_stories_and_the_same_seed_the_same():
-    first, again, other = (story_questions.generate(seed=seed, questions=10) for seed in (1, 1, 2))
+    first, again, other = (story_questions.generate_questions(seed=seed, questions=10) for seed in (1, 1, 2))
     assert first == again
     assert all(first[name] != other[name] for name in first)
     assert {len([line for line in lines if "\t" in line]) for lines in first.values()} == {10}

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from memlm.config.data import DataConfig
-from memlm.data import make_vocabulary
 from memlm.data.corpus.reading import TextFile, encode_blocks, join
-from memlm.data.vocabulary import load
+from memlm.data.make_vocabulary import make_vocabulary
 from memlm.data.vocabulary.characters import CharacterVocabulary
+from memlm.data.vocabulary.load import load_vocabulary
 from memlm.data.vocabulary.words import EOS, UNK
 from memlm.errors import MemlmError
 
@@ -60,11 +60,11 @@ def test_the_most_frequent_are_kept_and_the_space_always(tmp_path: Path):
     path = tmp_path / "train.txt"
     path.write_text("aaa bb\nAb c\n")
     data = DataConfig(level="char")
-    assert make_vocabulary.make(TextFile(path), data).words == ("a", "b", " ", EOS, "A", "c", UNK)
-    small = make_vocabulary.make(TextFile(path), DataConfig(level="char", lowercase=True, min_count=3, vocab_size=5))
+    assert make_vocabulary(TextFile(path), data).words == ("a", "b", " ", EOS, "A", "c", UNK)
+    small = make_vocabulary(TextFile(path), DataConfig(level="char", lowercase=True, min_count=3, vocab_size=5))
     assert set(small.words) == {"a", "b", " ", EOS, UNK}
     small.save(tmp_path)
-    again = load.load(tmp_path, DataConfig(level="char", lowercase=True))
+    again = load_vocabulary(tmp_path, DataConfig(level="char", lowercase=True))
     assert again.words == small.words
     assert again.sha256 == small.sha256
     assert again.ids_of(["AbC"]).tolist() == [small.words.index("a"), small.words.index("b"), -1]
@@ -73,5 +73,5 @@ def test_the_most_frequent_are_kept_and_the_space_always(tmp_path: Path):
 @pytest.mark.parametrize("lines", ["<eos>\n<unk>\n \nab\n", "<eos>\n<unk>\na\n"])
 def test_a_damaged_one_is_named(tmp_path: Path, lines: str):
     (tmp_path / "vocab.txt").write_text(lines)
-    with pytest.raises(MemlmError, match=r"vocab.txt is damaged: it does not hold a character a line"):
-        load.load(tmp_path, DataConfig(level="char"))
+    with pytest.raises(MemlmError, match=r"vocab.txt is damaged: it must hold one character per line"):
+        load_vocabulary(tmp_path, DataConfig(level="char"))

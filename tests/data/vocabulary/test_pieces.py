@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from memlm.config.data import DataConfig
 from memlm.data import make_vocabulary
 from memlm.data.corpus.reading import TextFile, encode, encode_blocks, join, read_words
-from memlm.data.vocabulary import load, pieces
+from memlm.data.vocabulary import pieces
+from memlm.data.vocabulary.load import load_vocabulary
 from memlm.data.vocabulary.pieces import PieceVocabulary
 from memlm.data.vocabulary.words import EOS, UNK
 from memlm.errors import MemlmError
@@ -41,7 +42,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> TextFile:
 
 @pytest.fixture(scope="module")
 def learnt(train: TextFile) -> dict[str, PieceVocabulary]:
-    made = {kind: make_vocabulary.make(train, settings(kind)) for kind in KINDS}
+    made = {kind: make_vocabulary.make_vocabulary(train, settings(kind)) for kind in KINDS}
     return {kind: vocabulary for kind, vocabulary in made.items() if isinstance(vocabulary, PieceVocabulary)}
 
 
@@ -92,7 +93,7 @@ def test_ids_are_by_falling_count(train: TextFile, learnt: dict[str, PieceVocabu
 def test_they_are_learnt_from_the_training_split_and_the_same_each_time(
     train: TextFile, learnt: dict[str, PieceVocabulary], kind: str
 ):
-    again = make_vocabulary.make(train, settings(kind))
+    again = make_vocabulary.make_vocabulary(train, settings(kind))
     assert again.sha256 == learnt[kind].sha256
     assert learnt["unigram"].sha256 != learnt["bpe"].sha256
     seen = {piece for piece in again.words if not pieces.BYTE.fullmatch(piece)} - {EOS, UNK}
@@ -106,7 +107,7 @@ def test_a_folder_keeps_all_of_it(learnt: dict[str, PieceVocabulary], kind: str,
     vocabulary = learnt[kind]
     vocabulary.save(tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["tokenizer.model", "vocab.txt"]
-    other = load.load(tmp_path, settings(kind))
+    other = load_vocabulary(tmp_path, settings(kind))
     assert other.words == vocabulary.words
     assert other.sha256 == vocabulary.sha256
     assert other.ids_of(WORDS).tolist() == vocabulary.ids_of(WORDS).tolist()
@@ -120,7 +121,7 @@ def test_a_folder_keeps_all_of_it(learnt: dict[str, PieceVocabulary], kind: str,
         ("tokenizer.model", lambda whole: b"no model", "tokenizer.model is damaged"),
         ("tokenizer.model", lambda whole: whole[: len(whole) // 2], "tokenizer.model is damaged"),
         ("vocab.txt", lambda whole: whole.replace(b"<0x41>", b"<0x4>"), "tokenizer.model is damaged"),
-        ("vocab.txt", lambda whole: whole.replace(b"<eos>", b"<end>"), "a vocabulary of a text holds <eos> and <unk>"),
+        ("vocab.txt", lambda whole: whole.replace(b"<eos>", b"<end>"), "the vocabulary of a text must hold <eos>"),
         ("vocab.txt", lambda whole: None, "no vocabulary at .*vocab.txt"),
     ],
 )
@@ -129,7 +130,7 @@ def test_a_damaged_one_is_named(learnt: dict[str, PieceVocabulary], tmp_path: Pa
     content = change((tmp_path / file).read_bytes())
     (tmp_path / file).unlink() if content is None else (tmp_path / file).write_bytes(content)
     with pytest.raises(MemlmError, match=message):
-        load.load(tmp_path, settings("bpe"))
+        load_vocabulary(tmp_path, settings("bpe"))
 
 
 def test_any_change_of_the_model_is_seen(learnt: dict[str, PieceVocabulary], tmp_path: Path):
@@ -140,22 +141,22 @@ def test_any_change_of_the_model_is_seen(learnt: dict[str, PieceVocabulary], tmp
         damaged[rng.integers(len(damaged))] ^= 1 << rng.integers(8)
         (tmp_path / "tokenizer.model").write_bytes(damaged)
         with suppress(MemlmError):
-            assert load.load(tmp_path, settings()).sha256 != vocabulary.sha256
+            assert load_vocabulary(tmp_path, settings()).sha256 != vocabulary.sha256
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_possible_sizes_are_named(train: TextFile, kind: str):
     with pytest.raises(MemlmError, match=r"vocab_size is 100; it must be at least \d+: <eos>, <unk>, 256") as low:
-        make_vocabulary.make(train, settings(kind, 100))
-    with pytest.raises(MemlmError, match=r"vocab_size is 9000; it must be from \d+ to \d+: no more") as high:
-        make_vocabulary.make(train, settings(kind, 9000))
+        make_vocabulary.make_vocabulary(train, settings(kind, 100))
+    with pytest.raises(MemlmError, match=r"vocab_size is 9000; it must be from \d+ to \d+: the") as high:
+        make_vocabulary.make_vocabulary(train, settings(kind, 9000))
     least, (other_least, most) = numbers(str(low.value))[1], numbers(str(high.value))[1:3]
     assert least == other_least
     for size in (least, most):
-        assert len(make_vocabulary.make(train, settings(kind, size))) == size
+        assert len(make_vocabulary.make_vocabulary(train, settings(kind, size))) == size
     for size in (least - 1, most + 1):
         with pytest.raises(MemlmError, match="it must be"):
-            make_vocabulary.make(train, settings(kind, size))
+            make_vocabulary.make_vocabulary(train, settings(kind, size))
 
 
 def numbers(message: str) -> list[int]:
@@ -167,8 +168,8 @@ def test_nothing_of_a_long_line_is_lost(tmp_path: Path, kind: str):
     path = tmp_path / "train.txt"
     path.write_text("early " * 40_000 + "late " * 40_000 + "\u2585late " * 9 + "z" * 20_000)
     with pytest.raises(MemlmError) as error:
-        make_vocabulary.make(TextFile(path), settings(kind, 9000))
-    vocabulary = make_vocabulary.make(TextFile(path), settings(kind, numbers(str(error.value))[2]))
+        make_vocabulary.make_vocabulary(TextFile(path), settings(kind, 9000))
+    vocabulary = make_vocabulary.make_vocabulary(TextFile(path), settings(kind, numbers(str(error.value))[2]))
     assert set(vocabulary.words[:3]) >= {"\u2581early", "\u2581late"}
 
 
@@ -186,39 +187,39 @@ def test_they_are_learnt_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     path = tmp_path / "train.txt"
     path.write_text("one two three four five\n" * 50_000)
     data = settings("bpe", 280)
-    first = make_vocabulary.make(TextFile(path), data)
+    first = make_vocabulary.make_vocabulary(TextFile(path), data)
     (kept,) = (tmp_path / "data" / "encoded").glob("*.pieces")
     with monkeypatch.context() as changed:
         changed.setattr(make_vocabulary, "_trained", None)
-        assert make_vocabulary.make(TextFile(path), data).sha256 == first.sha256
+        assert make_vocabulary.make_vocabulary(TextFile(path), data).sha256 == first.sha256
     kept.write_bytes(kept.read_bytes()[:-1])
-    assert make_vocabulary.make(TextFile(path), data).sha256 == first.sha256
+    assert make_vocabulary.make_vocabulary(TextFile(path), data).sha256 == first.sha256
     monkeypatch.setattr("sentencepiece.__version__", "another")
-    assert make_vocabulary.make(TextFile(path), data).sha256 == first.sha256
+    assert make_vocabulary.make_vocabulary(TextFile(path), data).sha256 == first.sha256
     assert len(list(kept.parent.glob("*.pieces"))) == 2
 
 
 def test_small_letters(train: TextFile, tmp_path: Path):
     path = tmp_path / "train.txt"
     path.write_text(TEXT.upper())
-    vocabulary = make_vocabulary.make(TextFile(path), settings(lowercase=True))
+    vocabulary = make_vocabulary.make_vocabulary(TextFile(path), settings(lowercase=True))
     assert vocabulary.ids_of(["CAT", "<eos>"]).tolist() == vocabulary.ids_of(["cat", "<eos>"]).tolist()
     assert "".join(vocabulary.spelling(vocabulary.ids_of(["CAT"]))) == "cat"
-    assert vocabulary.sha256 != make_vocabulary.make(TextFile(path), settings()).sha256
+    assert vocabulary.sha256 != make_vocabulary.make_vocabulary(TextFile(path), settings()).sha256
 
 
 def test_a_text_without_words_has_no_pieces(tmp_path: Path):
     path = tmp_path / "train.txt"
     path.write_text("<unk>\n\n")
-    with pytest.raises(MemlmError, match="no words that pieces could be learnt from"):
-        make_vocabulary.make(TextFile(path), settings())
+    with pytest.raises(MemlmError, match="no words to learn pieces from"):
+        make_vocabulary.make_vocabulary(TextFile(path), settings())
 
 
 def test_nothing_is_said_and_nothing_left_in_the_folder(
     train: TextFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ):
     monkeypatch.chdir(tmp_path)
-    make_vocabulary.make(train, settings())
+    make_vocabulary.make_vocabulary(train, settings())
     sys.stdout.flush()
     assert capfd.readouterr() == ("", "")
     assert list(tmp_path.iterdir()) == []

@@ -14,7 +14,7 @@ from memlm.errors import MemlmError
 from memlm.evaluation.perplexity import token_nats
 from memlm.models.ngram import arpa
 from memlm.models.ngram.kneser_ney import KneserNey
-from tests.whole.test_command_line import SMALL, Memlm, refused
+from tests.helpers.command_line import SMALL, Memlm, refused
 
 Grams = dict[tuple[str, ...], tuple[float, float]]
 

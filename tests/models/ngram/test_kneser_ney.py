@@ -25,8 +25,8 @@ from memlm.models.build import build
 from memlm.models.ngram.kneser_ney import KneserNey
 from memlm.models.ngram.smoothing import FALLBACK, estimate_discounts
 from memlm.runs import checkpoint
+from tests.helpers.command_line import SMALL, Memlm, refused
 from tests.oracles import kneser_ney as oracle
-from tests.whole.test_command_line import SMALL, Memlm, refused
 
 Lines = Sequence[list[str]]
 ORDERS = [1, 2, 3, 5]
@@ -297,7 +297,7 @@ def test_penn_treebank_has_the_figure_of_the_field(
     for split in ("train", "valid", "test"):
         (tmp_path / f"{split}.txt").symlink_to(real_data / "ptb" / f"ptb.{split}.txt")
     monkeypatch.setenv("MEMLM_DATA", str(tmp_path / "data"))
-    data = dataset.load(str(tmp_path), splits=["train", "test"])
+    data = dataset.load_dataset(str(tmp_path), splits=["train", "test"])
     model = KneserNey(KneserNeyConfig(), len(data.vocabulary), data.vocabulary.eos)
     for _ in model.count(data.splits["train"].tokens):
         pass

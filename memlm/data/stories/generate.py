@@ -1,6 +1,6 @@
-"""The embedded sample `stories`: generated stories whose exact entropy is known.
+"""The generated dataset `stories`, whose exact entropy is known.
 
-A text depends on `Random.random()` and IEEE arithmetic alone, not on libm, and so is the same everywhere.
+A text depends on `Random.random()` and IEEE arithmetic alone, not on libm, so it is the same on every machine.
 """
 
 import hashlib
@@ -16,12 +16,12 @@ from memlm.errors import MemlmError
 
 DEFAULT_SEED = 1503
 SPLIT_TOKENS: Mapping[str, int] = MappingProxyType({"train": 200_000, "valid": 20_000, "test": 20_000})
-MIN_SPLIT_TOKENS = 10  # the longest opening line with its <eos>: a split holds a line at least
+MIN_SPLIT_TOKENS = 10  # of the longest first line with its <eos>: a split has at least one line
 
 
 @dataclass(frozen=True, kw_only=True)
 class StorySplit:
-    """One split: its lines, its tokens (with one `<eos>` a line) and its entropy floor in total nats."""
+    """One split: its lines, its number of tokens (with one `<eos>` per line) and its entropy in total nats."""
 
     lines: tuple[str, ...]
     tokens: int
@@ -29,7 +29,7 @@ class StorySplit:
 
     @property
     def floor_perplexity(self) -> float:
-        """exp(total nats / total tokens): no model can be expected to do better."""
+        """exp(total nats / total tokens): the lowest perplexity that can be expected of any model."""
         return math.exp(self.floor_nats / self.tokens)
 
 
@@ -39,13 +39,13 @@ def _draw(shares: Shares, rng: random.Random) -> str:
         point -= share
         if point < 0.0:
             return word
-    return next(reversed(list(shares)))  # rounding left a crumb
+    return next(reversed(list(shares)))  # rounding left a rest
 
 
 def _generate_split(rng: random.Random, limit: int) -> StorySplit:
-    """Lines of the process until the next one would pass `limit` tokens."""
+    """Lines of the process, until the next one would exceed `limit` tokens."""
     lines: list[str] = []
-    tokens, nats, kept_nats = 0, 0.0, 0.0
+    tokens, nats, whole_nats = 0, 0.0, 0.0
     process = language()
     shares = next(process)
     while True:
@@ -56,17 +56,19 @@ def _generate_split(rng: random.Random, limit: int) -> StorySplit:
             shares = process.send(word)
             line.append(word)
         if tokens + len(line) > limit:
-            return StorySplit(lines=tuple(lines), tokens=tokens, floor_nats=kept_nats)
+            return StorySplit(lines=tuple(lines), tokens=tokens, floor_nats=whole_nats)
         lines.append(" ".join(line[:-1]))
         tokens += len(line)
-        kept_nats = nats
+        whole_nats = nats
 
 
-def generate(*, seed: int = DEFAULT_SEED, split_tokens: Mapping[str, int] = SPLIT_TOKENS) -> dict[str, StorySplit]:
-    """Independent splits of the language: name -> the whole lines that fit in this many tokens.
+def generate_stories(
+    *, seed: int = DEFAULT_SEED, split_tokens: Mapping[str, int] = SPLIT_TOKENS
+) -> dict[str, StorySplit]:
+    """Independent splits by name, each with as many whole lines as fit into its number of tokens.
 
-    The same seed gives the same text on every machine; a split depends on the seed and its own name and size.
-    Raises MemlmError for a split too small to hold its first line.
+    The same seed gives the same text on every machine. A split depends on the seed, its name and its size alone.
+    Raises MemlmError if a split is too small for its first line.
     """
     splits: dict[str, StorySplit] = {}
     for name, limit in split_tokens.items():
@@ -78,10 +80,10 @@ def generate(*, seed: int = DEFAULT_SEED, split_tokens: Mapping[str, int] = SPLI
 
 
 def replay(lines: Iterable[str]) -> Iterator[tuple[str, Shares]]:
-    """Each token of a text (with one `<eos>` a line) and the distribution it was drawn from, given all before.
+    """Each token of a text (with one `<eos>` per line) and its distribution, given all earlier tokens.
 
-    Do not change the distributions: the process keeps some of them. Raises MemlmError at the first token
-    that the language does not allow.
+    Do not modify the distributions: the process reuses some of them. Raises MemlmError at the first token that is
+    impossible in the language.
     """
     process = language()
     shares: Shares = next(process)
@@ -96,9 +98,9 @@ def replay(lines: Iterable[str]) -> Iterator[tuple[str, Shares]]:
 
 
 def floor_nats(lines: Iterable[str]) -> float:
-    """Total nats of a text of this language, from the text alone: -log p of each token given all before it.
+    """Total nats of a text of this language: the sum of -log p of each token, given all earlier ones.
 
-    Raises MemlmError, naming the line, where the text is not of this language.
+    Raises MemlmError, with the line, if the text is not of this language.
     """
     nats = 0.0
     for word, shares in replay(lines):

@@ -1,7 +1,7 @@
-"""Hashes and sizes of the files of question-answering tasks, for the catalogue."""
+"""SHA-256 and size of the files of question-answering tasks, for the catalogue."""
 
-# A task a block: its test file (the same in both editions), its train file of 1,000 questions and that of
-# 10,000, each as sha256 and size. One hash could not be had and is a dash: its questions are counted instead.
+# One block per task: the test file (the same in both editions), the train file of 1,000 questions and the train file
+# of 10,000 questions, each with sha256 and size. One hash is unknown and is a dash; that file's questions are counted.
 BABI = """
 qa1_single-supporting-fact
   55acf66cef2f6d798e2aa1d056e1ec8f24e910ea9215b639450574321132959b 94477
@@ -85,7 +85,7 @@ qa20_agents-motivations
   36f20f3baf6bad2297d5b9fd877e633550c36106fe78bc10ddfb7b1eede62573 678651
 """
 
-# As those of bAbI, with one train file a task.
+# The same format, with one train file per task.
 STORIES_QA = """
 qa1_where-is-somebody
   c2b5b7f426f2f5ff5ad91c39e4d35fb6e14095c524520d0bd07198c3c5cab0f2 117452

@@ -14,7 +14,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from memlm.data.stories import language, stories
+from memlm.data.stories import language
+from memlm.data.stories.generate import MIN_SPLIT_TOKENS, SPLIT_TOKENS, floor_nats, generate_stories, replay
 from memlm.data.vocabulary.words import EOS
 from memlm.errors import MemlmError
 
@@ -28,7 +29,7 @@ FLOORS = {"train": 3.213849463917065, "valid": 3.184390645862752, "test": 3.1873
 
 @pytest.fixture(scope="module")
 def splits():
-    return stories.generate()
+    return generate_stories()
 
 
 def tokens_of(lines: Sequence[str]) -> list[str]:
@@ -57,25 +58,25 @@ def test_token_counts_are_full_and_never_above(splits):
     }
     for name, split in splits.items():
         assert split.tokens == len(tokens_of(split.lines))
-        assert stories.SPLIT_TOKENS[name] - 11 < split.tokens <= stories.SPLIT_TOKENS[name]
+        assert SPLIT_TOKENS[name] - 11 < split.tokens <= SPLIT_TOKENS[name]
 
 
 @settings(max_examples=25, deadline=None)
-@given(seed=st.integers(-5, 2**70), limit=st.integers(stories.MIN_SPLIT_TOKENS, 400))
+@given(seed=st.integers(-5, 2**70), limit=st.integers(MIN_SPLIT_TOKENS, 400))
 def test_any_size_ends_on_the_last_whole_line_that_fits(seed, limit):
-    short = stories.generate(seed=seed, split_tokens={"a": limit})["a"]
-    longer = stories.generate(seed=seed, split_tokens={"a": limit + 40})["a"]
+    short = generate_stories(seed=seed, split_tokens={"a": limit})["a"]
+    longer = generate_stories(seed=seed, split_tokens={"a": limit + 40})["a"]
     kept = len(short.lines)
     assert kept >= 1
     assert longer.lines[:kept] == short.lines
     assert short.tokens <= limit < len(tokens_of(longer.lines[: kept + 1]))
-    assert short.floor_nats == pytest.approx(stories.floor_nats(short.lines), abs=1e-9)
+    assert short.floor_nats == pytest.approx(floor_nats(short.lines), abs=1e-9)
 
 
-@pytest.mark.parametrize("limit", [-1, 0, stories.MIN_SPLIT_TOKENS - 1])
+@pytest.mark.parametrize("limit", [-1, 0, MIN_SPLIT_TOKENS - 1])
 def test_a_split_too_small_for_a_line_is_refused(limit):
     with pytest.raises(MemlmError, match=r"split 'tiny': .* at least 10"):
-        stories.generate(split_tokens={"tiny": limit})
+        generate_stories(split_tokens={"tiny": limit})
 
 
 @pytest.mark.parametrize("name", list(SHA256))
@@ -86,8 +87,8 @@ def test_default_text_and_floor_are_pinned(splits, name):
 
 def test_text_does_not_depend_on_the_hash_seed():
     code = (
-        "import hashlib; from memlm.data.stories import stories; "
-        "text = chr(10).join(stories.generate(split_tokens={'test': 20_000})['test'].lines) + chr(10); "
+        "import hashlib; from memlm.data.stories.generate import generate_stories; "
+        "text = chr(10).join(generate_stories(split_tokens={'test': 20_000})['test'].lines) + chr(10); "
         "print(hashlib.sha256(text.encode()).hexdigest())"
     )
     for hash_seed in ("0", "77"):
@@ -103,10 +104,10 @@ def test_text_does_not_depend_on_the_hash_seed():
 
 def test_seed_and_split_name_change_the_text_and_nothing_else_does():
     sizes = {"a": 500, "b": 500}
-    first = stories.generate(seed=1, split_tokens=sizes)
-    assert first == stories.generate(seed=1, split_tokens=sizes)
-    assert first["b"] == stories.generate(seed=1, split_tokens={"b": 500})["b"]
-    other = stories.generate(seed=2, split_tokens=sizes)
+    first = generate_stories(seed=1, split_tokens=sizes)
+    assert first == generate_stories(seed=1, split_tokens=sizes)
+    assert first["b"] == generate_stories(seed=1, split_tokens={"b": 500})["b"]
+    other = generate_stories(seed=2, split_tokens=sizes)
     assert len({split.lines for split in (*first.values(), *other.values())}) == 4
 
 
@@ -128,7 +129,7 @@ def test_stories_are_short_and_so_are_their_lines(splits):
 
 def test_distributions_sum_to_one_and_allow_what_was_said(splits):
     positions: Counter[bool] = Counter()
-    for word, shares in stories.replay(splits["test"].lines):
+    for word, shares in replay(splits["test"].lines):
         total = math.fsum(shares.values())
         assert abs(total - 1.0) < 1e-12
         assert min(shares.values()) > 0.0
@@ -139,18 +140,18 @@ def test_distributions_sum_to_one_and_allow_what_was_said(splits):
 
 def test_replay_gives_the_generators_floor(splits):
     for split in splits.values():
-        nats = stories.floor_nats(split.lines)
+        nats = floor_nats(split.lines)
         assert abs(nats - split.floor_nats) < 1e-9
         assert split.floor_perplexity == pytest.approx(math.exp(nats / split.tokens), rel=1e-12)
 
 
 def test_floor_is_given_all_previous_text():
     """A story's nats add up over its lines, and the first token of a text is sure."""
-    lines = stories.generate(split_tokens={"a": 2000})["a"].lines
-    assert stories.floor_nats([]) == 0.0
-    parts = [stories.floor_nats(lines[:count]) for count in range(len(lines) + 1)]
+    lines = generate_stories(split_tokens={"a": 2000})["a"].lines
+    assert floor_nats([]) == 0.0
+    parts = [floor_nats(lines[:count]) for count in range(len(lines) + 1)]
     assert all(later > earlier for earlier, later in itertools.pairwise(parts))
-    assert next(iter(stories.replay(lines)))[1] == {"one": 1.0}
+    assert next(iter(replay(lines)))[1] == {"one": 1.0}
 
 
 def test_the_floor_of_an_opening_by_hand():
@@ -158,17 +159,17 @@ def test_the_floor_of_an_opening_by_hand():
     harmonic = {size: math.fsum(1 / rank for rank in range(1, size + 1)) for size in (8, 30, 40)}
     mary = 1 / harmonic[40]
     expected = 0.5 / harmonic[8] * mary * (0.5 / harmonic[40] / (1 - mary)) / harmonic[30]
-    assert stories.floor_nats(["one morning mary met john in the garden"]) == pytest.approx(-math.log(expected))
+    assert floor_nats(["one morning mary met john in the garden"]) == pytest.approx(-math.log(expected))
 
 
 def test_stated_probabilities_are_calibrated():
     """Over fresh draws: in bins of stated p, candidates come as often as they say, within 4.5 sigma."""
-    lines = stories.generate(seed=99, split_tokens={"a": 60_000})["a"].lines
+    lines = generate_stories(seed=99, split_tokens={"a": 60_000})["a"].lines
     said: defaultdict[int, float] = defaultdict(float)
     spread: defaultdict[int, float] = defaultdict(float)
     seen: Counter[int] = Counter()
     surprise = variance = 0.0
-    for word, shares in stories.replay(lines):
+    for word, shares in replay(lines):
         entropy = -math.fsum(p * math.log(p) for p in shares.values())
         surprise += -math.log(shares[word]) - entropy
         variance += math.fsum(p * (math.log(p) + entropy) ** 2 for p in shares.values())
@@ -192,7 +193,7 @@ def test_next_words_after_a_context_come_as_often_as_stated(splits, before):
     spread: defaultdict[str, float] = defaultdict(float)
     seen: Counter[str] = Counter()
     recent: list[str] = []
-    for word, shares in stories.replay(splits["train"].lines):
+    for word, shares in replay(splits["train"].lines):
         if recent[-len(context) :] == context:
             for candidate, p in shares.items():
                 said[candidate] += p
@@ -299,7 +300,7 @@ def test_what_is_said_is_true(splits):
 )
 def test_another_language_is_refused_in_one_line(lines, message):
     with pytest.raises(MemlmError, match=message) as refused:
-        stories.floor_nats(lines)
+        floor_nats(lines)
     assert "\n" not in str(refused.value)
 
 
@@ -307,14 +308,14 @@ def test_another_language_is_refused_in_one_line(lines, message):
 @given(seed=st.integers(0, 2**32))
 def test_a_place_that_was_not_told_is_refused(seed):
     """Each `was still in the garden` and the like holds for one place only: any other is not of the language."""
-    lines = stories.generate(seed=seed, split_tokens={"a": 600})["a"].lines
+    lines = generate_stories(seed=seed, split_tokens={"a": 600})["a"].lines
     told = [number for number, line in enumerate(lines) if " still " in line and line.split()[-2] == "the"]
     assume(told)
     number = random.Random(seed).choice(told)
     words = lines[number].split()
     wrong = next(place for place in ("garden", "kitchen") if place != words[-1])
     with pytest.raises(MemlmError, match=f"line {number + 1}, token {len(words)}"):
-        stories.floor_nats([*lines[:number], " ".join([*words[:-1], wrong])])
+        floor_nats([*lines[:number], " ".join([*words[:-1], wrong])])
 
 
 def test_lists_do_not_share_words_where_they_meet():
@@ -384,7 +385,7 @@ def test_memory_matters(splits):
     model = FiveGram(tokens_of(splits["train"].lines))
     assert math.fsum(model.probability(tokens[96:100], word) for word in model.counts[()]) == pytest.approx(1.0)
     nats, decided = 0.0, 0
-    for i, (word, shares) in enumerate(stories.replay(splits["test"].lines)):
+    for i, (word, shares) in enumerate(replay(splits["test"].lines)):
         p = model.probability(tokens[max(0, i - 4) : i], word)
         nats -= math.log(p)
         decided += shares[word] >= 0.9 and p < 0.5

@@ -5,18 +5,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from memlm.errors import MemlmError
 from memlm.runs.tensorboard import Curves
+from tests.helpers.command_line import SMALL, Memlm
 from tests.helpers.faults import fail_disk_call
-from tests.whole.test_command_line import SMALL, Memlm
-
-
-def curves(run: Path) -> EventAccumulator:
-    accumulator = EventAccumulator(str(run), size_guidance={"scalars": 0, "images": 0})
-    accumulator.Reload()
-    return accumulator
+from tests.helpers.tensorboard import curves
 
 
 def test_curves_and_hyperparameters_are_there(memlm: Memlm, corpus: Path):
