@@ -13,7 +13,7 @@ from memlm.data import dataset
 from memlm.evaluation.perplexity import token_nats, total
 from memlm.models.build import build
 from memlm.models.ngram.kneser_ney import KneserNey
-from memlm.models.ngram.smoothing import Smoothed
+from memlm.models.ngram.smoothing import SmoothedNgrams
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
 from memlm.training.interfaces import Requests
@@ -78,6 +78,6 @@ def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[
         yield CountingSession(run=run, config=config, data=data, model=model)
 
 
-def _line(order: int, found: Smoothed) -> str:
+def _line(order: int, found: SmoothedNgrams) -> str:
     discounts = " ".join(f"{discount:6.3f}" for discount in found.discounts[1:])
     return f"{order:5} {len(found.keys):12,} {discounts}{'' if found.estimated else '  (too few counts to estimate)'}"

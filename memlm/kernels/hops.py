@@ -28,7 +28,7 @@ class WindowHops(NamedTuple):
     slots: int
     pairs: Sequence[tuple[int, int]]
     transition: Tensor | None
-    linear: int
+    linear_units: int
     filled: Tensor | None
 
     @property
@@ -50,8 +50,11 @@ class Gradients(NamedTuple):
     others: list[Tensor]
 
 
-class Taken:
-    """States (B, L, D) taken through the hops, and all that their gradients need. Raises MemoryError, IndexError."""
+class HopsForward:
+    """The forward pass through the hops: the states (B, L, D), and all that the backward pass needs.
+
+    Raises MemoryError, and IndexError for a word that no table has.
+    """
 
     def __init__(self, hops: WindowHops, u: Tensor) -> None:
         (B, L, D), K = u.shape, len(hops.pairs)
@@ -121,7 +124,7 @@ def _job(hops: WindowHops, rows: int, targets: int, units: int) -> _Job:
     job = _Job()
     job.set(rows=rows, targets=targets, slots=hops.slots, units=units, hops=len(hops.pairs), words_in_row=words)
     job.set(wide=_padded(units), slots_wide=_padded(hops.slots), words_wide=_bands(words))
-    job.set(linear=hops.linear, alike=hops.alike, rows_of_restart=rows // restarts[0] if restarts else rows)
+    job.set(linear=hops.linear_units, alike=hops.alike, rows_of_restart=rows // restarts[0] if restarts else rows)
     job.set(matched=[matched for matched, _ in hops.pairs], read=[read for _, read in hops.pairs])
     job.set(ids=hops.ids, tables=len(hops.tables), embeddings=hops.tables)
     if hops.filled is not None:

@@ -73,7 +73,7 @@ class MemN2N(LanguageModel):
             slots=config.memory_size,
             pairs=pairs,
             transition=self.transition,
-            linear=config.linear_units,
+            linear_units=config.linear_units,
             filled=filled,
         )
         first = self.embeddings[0].new_full((B, M - config.memory_size + 1, config.units), config.initial_state)

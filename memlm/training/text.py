@@ -41,7 +41,7 @@ class Training:
         self.progress = Progress(annealing=Annealing.from_config(config))
         self.carried: State = None
         self.steps_in_epoch = 0
-        captured = device.type == "cuda" and not self.head.asks_device
+        captured = device.type == "cuda" and not self.head.waits_for_device
         self._update: Update = CapturedUpdate(self._updated) if captured else self._updated
         # Nats, norms of gradients, clipped norms, clips, and steps up to which nats and norms were finite: over the
         # epoch so far, on the device, for reading them costs CUDA a stop.

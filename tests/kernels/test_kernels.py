@@ -65,7 +65,7 @@ class Drawn:
             slots=N,
             pairs=pairs,
             transition=self.draw(*restarts, D, D) if turned else None,
-            linear=data.draw(st.integers(0, D)),
+            linear_units=data.draw(st.integers(0, D)),
             filled=filled,
         )
 

@@ -88,7 +88,7 @@ def test_captured_steps_train_as_the_cpu_does(model: LanguageModel) -> None:
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_step_never_waits_for_the_device(model: LanguageModel) -> None:
     training = Training(model, settings(model), CUDA)
-    if training.head.asks_device:
+    if training.head.waits_for_device:
         pytest.skip("an adaptive softmax asks how many targets each cluster has")
     train(training, 1)  # captures
     steps = epoch(training, 1)
