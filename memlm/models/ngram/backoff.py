@@ -41,7 +41,7 @@ class Table(nn.Module):
         return self.keys[indices] % self.vocabulary_size
 
     def backoff(self, contexts: Tensor) -> Tensor:
-        """Log backoff weights (R,) of the contexts with these indices (R,). It is 0 for index -1, an unknown context."""
+        """Log backoff weights (R,) of the contexts with these indices (R,); 0 for index -1, an unknown context."""
         return torch.where(contexts < 0, 0, self.log_backoff[contexts])
 
     def find(self, contexts: Tensor, words: Tensor) -> Tensor:

@@ -153,7 +153,7 @@ def test_export_at_the_command_line(memlm: Memlm, corpus: Path):
     expected = package.load("runs/a").token_nats(text)
     lines = [line.split() for line in text.splitlines()]
     np.testing.assert_allclose(nats_of(read(Path("a.arpa")), lines, 5), expected, atol=1e-4)
-    assert "is there" in refused(memlm("export", "runs/a", "--arpa", "a.arpa"))
+    assert "exists already" in refused(memlm("export", "runs/a", "--arpa", "a.arpa"))
     assert memlm("export", "runs/a", "--arpa", "a.arpa", "--overwrite").exit_code == 0
 
 
