@@ -14,7 +14,7 @@ from memlm.config.run import QAConfig
 from memlm.data.questions import tasks
 from memlm.errors import MemlmError
 from memlm.evaluation.plots.pictures import pixels
-from memlm.evaluation.plots.story import story_attended
+from memlm.evaluation.plots.story import attention_over_story
 from memlm.experiments import qa_runs
 from memlm.inference import load
 from memlm.inference.ask import ask
@@ -84,7 +84,7 @@ def _draw_examples(run: RunFolder, data: tasks.Tasks, epoch: int) -> None:
     for task, question in data.examples.items():
         answer = ask(model, data.words, question)
         if answer.attention is not None:
-            curves.picture(f"story/task_{task}", pixels(story_attended(answer)), epoch)
+            curves.picture(f"story/task_{task}", pixels(attention_over_story(answer)), epoch)
     curves.close()
 
 

@@ -157,7 +157,7 @@ class _Fit:
         self.training.save(self.run)
         self.due.saved(self.progress.step)
 
-    def check_stop(self) -> None:
+    def check_stop(self, done: int, total: int) -> None:
         """Leave off validating if a stop is asked for: the epoch's last step is where the run goes on."""
         if self.requests.stop():
             raise Stopped

@@ -56,7 +56,7 @@ def test_figures_as_table_json_and_picture(memlm: Callable[..., Result], tmp_pat
     assert result["eval_float32"] == pytest.approx(ms["per_window_eval"] / 16 * 64 / ms["eval_float32"])
 
 
-@pytest.mark.parametrize(("name", "message"), [("speed.jpg", "ends in .png"), ("none/speed.png", "no folder none")])
+@pytest.mark.parametrize(("name", "message"), [("speed.jpg", "end in .png"), ("none/speed.png", "no folder none")])
 def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(
     name: str, message: str, memlm: Callable[..., Result]
 ):

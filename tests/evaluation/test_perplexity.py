@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from memlm.errors import MemlmError
-from memlm.evaluation.perplexity import FACEBOOK_BATCH, perplexity, scored, total
+from memlm.evaluation.perplexity import FACEBOOK_BATCH, perplexity, scored_tokens, total
 from tests.oracles import memn2n as oracle_memn2n
 
 
@@ -26,11 +26,11 @@ def test_facebook_agrees_with_a_reading_of_the_reference_code(length: int, memor
     assert score.tokens == expected_count
     assert score.tokens % FACEBOOK_BATCH == 0
     assert score.nats == pytest.approx(expected_nats)
-    assert len(np.unique(scored(length, protocol="facebook", memory_size=memory))) == distinct
+    assert len(np.unique(scored_tokens(length, protocol="facebook", memory_size=memory))) == distinct
 
 
 def test_facebook_needs_a_memory_and_a_text_longer_than_it():
-    with pytest.raises(MemlmError, match="defined by the size of a memory"):
+    with pytest.raises(MemlmError, match="depends on the memory size, but this model has no memory"):
         total(np.ones(10), protocol="facebook")
     with pytest.raises(MemlmError, match="needs more than 11 tokens, not 11"):
         total(np.ones(11), protocol="facebook", memory_size=10)
