@@ -22,7 +22,7 @@ from memlm.models import build
 from memlm.models.device import choose_device
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
-from memlm.runs.tensorboard import Curves, write_result
+from memlm.runs.tensorboard import EventWriter, write_result
 from memlm.training.interfaces import DivergedError, Requests
 from memlm.training.questions import Training
 
@@ -80,11 +80,11 @@ def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, reques
 
 def _draw_examples(run: RunFolder, data: tasks.Tasks, epoch: int) -> None:
     """A story of each task among TensorBoard's pictures, with what each hop of the best restart looks at."""
-    model, curves = load.load_task(run).model, Curves(run.path, step=epoch, epoch=epoch)
+    model, curves = load.load_task(run).model, EventWriter(run.path, step=epoch, epoch=epoch)
     for task, question in data.examples.items():
         answer = ask(model, data.words, question)
         if answer.attention is not None:
-            curves.picture(f"story/task_{task}", pixels(attention_over_story(answer)), epoch)
+            curves.add_image(f"story/task_{task}", pixels(attention_over_story(answer)), epoch)
     curves.close()
 
 
@@ -110,7 +110,7 @@ def fit(training: Training, run: RunFolder, observer: Observer, requests: Reques
     Raises DivergedError, and leaves what was saved as it is, once no restart is finite.
     """
     progress = training.progress
-    curves = Curves(run.path, step=progress.epoch, epoch=progress.epoch)
+    curves = EventWriter(run.path, step=progress.epoch, epoch=progress.epoch)
     saved = time.monotonic()
 
     def stop() -> bool:
@@ -127,7 +127,7 @@ def fit(training: Training, run: RunFolder, observer: Observer, requests: Reques
             _refuse_diverged(training, run)
             metrics = training.end_epoch()
             observer.epoch(metrics)
-            curves.add("epoch", points(metrics), progress.epoch)
+            curves.add_scalars("epoch", points(metrics), progress.epoch)
             if time.monotonic() - saved > SAVE_EVERY:
                 _keep(training, run)
                 saved = time.monotonic()

@@ -13,7 +13,7 @@ from memlm.evaluation.perplexity import TokenNats, token_nats
 from memlm.evaluation.plots.pictures import pixels
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
-from memlm.runs.tensorboard import Curves
+from memlm.runs.tensorboard import EventWriter
 from memlm.training.interfaces import DivergedError, Observer, Requests, Trainee
 from memlm.training.metrics import points
 from memlm.training.text import Training
@@ -59,7 +59,7 @@ def fit(
     """
     while True:
         progress = training.progress
-        curves = Curves(run.path, step=progress.logged_step, epoch=progress.epoch)
+        curves = EventWriter(run.path, step=progress.logged_step, epoch=progress.epoch)
         fitting = _Fit(training, train_tokens, valid_tokens, run, observer, requests, curves)
         try:
             why = fitting.to_the_end()
@@ -99,7 +99,7 @@ class _Fit:
     run: RunFolder
     observer: Observer
     requests: Requests
-    curves: Curves
+    curves: EventWriter
 
     def __post_init__(self) -> None:
         self.progress, self.config = self.training.progress, self.training.config
@@ -149,7 +149,7 @@ class _Fit:
         """A point on the curves, of the steps since the last one."""
         recent, figures = self.training.note_point()
         if recent.steps:
-            self.curves.add("step", figures, self.progress.step)
+            self.curves.add_scalars("step", figures, self.progress.step)
             self.observer.step(self.progress, recent, self.training.steps_in_epoch)
 
     def keep(self) -> None:
@@ -172,10 +172,10 @@ class _Fit:
             return
         metrics = progress.history[-1]
         if whole:
-            self.curves.add("epoch", points(metrics), progress.epoch)
+            self.curves.add_scalars("epoch", points(metrics), progress.epoch)
             figure = attention.picture(training.best_model(), self.valid_tokens, progress.epoch)
             if figure is not None:
-                self.curves.picture("epoch/attention", pixels(figure), progress.epoch)
+                self.curves.add_image("epoch/attention", pixels(figure), progress.epoch)
             self.keep()
         if best:
             checkpoint.save(self.run.best, training.best_model(), progress.best)
@@ -201,7 +201,7 @@ def restore_best(training: Trainee, run: RunFolder) -> None:
     if progress.is_best:
         checkpoint.save(run.best, training.best_model(), progress.best)
     elif progress.best_step == steps[1]:
-        checkpoint.go_back(run.best)
+        checkpoint.restore_previous(run.best)
 
 
 def check_fits(config: Config, train_tokens: Tokens) -> None:

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from memlm.config.models import MemN2NConfig
 from memlm.errors import MemlmError
-from memlm.evaluation.perplexity import FACEBOOK_BATCH, perplexity, scored_tokens, total
+from memlm.evaluation.perplexity import FACEBOOK_BATCH, perplexity, scored_tokens, token_nats, total
+from memlm.models.build import build
 from tests.oracles import memn2n as oracle_memn2n
 
 
@@ -16,6 +18,14 @@ def test_exact_counts_every_token_once(rng: np.random.Generator):
     assert score.tokens == 321
     assert score.nats == pytest.approx(nats.sum())
     assert score.perplexity == pytest.approx(math.exp(nats.mean()))
+
+
+def test_progress_counts_the_tokens_before_each_batch():
+    model = build(MemN2NConfig(hops=1, memory_size=3, units=4), vocabulary_size=5, eos=0, seed=1)
+    ticks: list[tuple[int, int]] = []
+    tokens = np.zeros(10, np.int32)
+    token_nats(model, tokens, targets_at_once=4, tick=lambda done, total: ticks.append((done, total)))
+    assert ticks == [(0, 10), (4, 10), (8, 10)]
 
 
 @pytest.mark.parametrize(("length", "memory"), [(1000, 10), (82_430, 100), (82_430, 200), (130, 100)])
