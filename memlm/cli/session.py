@@ -160,7 +160,7 @@ def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[
     config = dataset.settled(config)
     data = dataset.load(config.dataset, config.data)
     loop.check_fits(config, data.splits["train"].tokens)
-    config = cutoffs.resolve(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
+    config = cutoffs.resolved(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
     training = _training(config, data, device)
     with created_run(config, data, run_dir, overwrite=overwrite, **_chosen(training)) as run:
         yield Session(run=run, config=config, data=data, training=training)

@@ -41,7 +41,7 @@ Counts = npt.NDArray[np.int64]
 Cost = Callable[[float, float], float]  # (words, targets) -> seconds, for hidden states of D units
 
 
-def resolve(config: Config, counts: Callable[[], Counts], device: torch.device) -> Config:
+def resolved(config: Config, counts: Callable[[], Counts], device: torch.device) -> Config:
     """The settings, with cutoffs filled in if they have an adaptive softmax without cutoffs.
 
     `counts` returns how often each word occurs in the training text (V,). It is called only if it is needed.
