@@ -57,7 +57,7 @@ def command(
     model = load_answerer(run, device=device)
     answer = model.ask_lines(_read(story), question, source=str(story or "standard input"), task=task)
     if plot is not None:
-        pictures.save(picture.story_attended(answer), plot)
+        pictures.save(picture.attention_over_story(answer), plot)
     if as_json:
         click.echo(jsontext.dumps(_as_json(answer) | {"run": str(run)}))
     else:

@@ -149,7 +149,7 @@ def _picture(attended: "Attention", top: int, name: str) -> "Figure":
         what = f"the next {attended.unit}" if attended.targets == [len(attended.words)] else repr(predicted[0])
         title = f"{name}: what each hop looks at to predict {what}"
         weights = np.stack([piece.weights for piece in pieces], axis=1)
-        return pictures_attention.words_attended(
+        return pictures_attention.attention_over_words(
             [p.label for p in pieces], weights, [p.words == 1 for p in pieces], title
         )
     first, last = attended.past(0)[0], attended.targets[-1]
@@ -158,7 +158,7 @@ def _picture(attended: "Attention", top: int, name: str) -> "Figure":
         begin, past = attended.past(t)
         weights[:, t, begin - first : place - first] = past
     words = [attended.label(place) for place in range(first, last)]
-    return pictures_attention.text_attended(words, predicted, weights, f"{name}: what each hop looks at")
+    return pictures_attention.attention_over_text(words, predicted, weights, f"{name}: what each hop looks at")
 
 
 def _as_json(attended: "Attention") -> dict[str, Any]:

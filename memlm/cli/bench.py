@@ -46,9 +46,11 @@ def command(task: str, rounds: int, device: str, as_json: bool, plot: Path | Non
     with Progress(console=Console(stderr=True), transient=True) as progress:
         measure: Any = babi if task == "babi" else bench
         bar = progress.add_task("measuring", total=measure.turns(rounds))
-        result: dict[str, Any] = measure.run(rounds=rounds, device=device, tick=lambda: progress.advance(bar))
+        result: dict[str, Any] = measure.run(
+            rounds=rounds, device=device, tick=lambda done, total: progress.update(bar, completed=done, total=total)
+        )
     if plot is not None:
-        picture.draw(result, plot)
+        picture.save_plot(result, plot)
     if as_json:
         click.echo(jsontext.dumps(result, indent=1))
     else:

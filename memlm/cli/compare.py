@@ -63,7 +63,7 @@ def in_words(difference: "Difference", one: str, other: str, split: str) -> str:
     from memlm.experiments.bootstrap import LEVEL
 
     interval = f"{100 * LEVEL:g} % interval"
-    if not difference.told:
+    if not difference.significant:
         return (
             f"no difference can be told between {other} and {one} on {split}: {one} has {_change(difference.nats)} "
             f"perplexity, {interval} {_change(difference.low)} to {_change(difference.high)}, probability "
@@ -94,7 +94,7 @@ def _probability(value: float) -> str:
 
 def _with_differences(row: dict[str, Any], by_split: dict[str, Any]) -> dict[str, Any]:
     told = {
-        split: {"reason": difference} if isinstance(difference, str) else difference.figures()
+        split: {"reason": difference} if isinstance(difference, str) else difference.to_dict()
         for split, difference in by_split.items()
     }
     return row | {"differences_from_first": told}

@@ -37,6 +37,10 @@ def command(run: Path, arpa: Path, overwrite: bool) -> None:
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(arpa.name, total=model.parameter_count)
         format_.write(
-            arpa, model, source.vocabulary.words, overwrite=overwrite, report=lambda lines: bar.advance(task, lines)
+            arpa,
+            model,
+            source.vocabulary.words,
+            overwrite=overwrite,
+            tick=lambda done, total: bar.update(task, completed=done, total=total),
         )
     click.echo(f"{arpa}: {model.parameter_count:,} n-grams, order {model.order}")

@@ -1,1 +1,1 @@
-"""Check this installation and measure its speed."""
+"""Checks this installation and measures its speed."""

@@ -1,4 +1,4 @@
-"""Whether memlm works here: installation, data, runs, and exact resume on this very machine."""
+"""The checks of `memlm doctor`: installation, data, runs, and exact resume on this machine."""
 
 import random
 import subprocess
@@ -23,16 +23,15 @@ from memlm.data.corpus.reading import encode
 from memlm.data.fetch import get
 from memlm.data.storage import data_root
 from memlm.data.vocabulary.words import Vocabulary
+from memlm.diagnostics.bench.cases import make_training
 from memlm.diagnostics.runs import Check, all_runs
 from memlm.errors import MemlmError
-from memlm.models.build import build
 from memlm.models.device import choose_device, choose_precision
 from memlm.runs import checkpoint
 from memlm.runs.environment import environment
 from memlm.runs.folder import RunFolder
-from memlm.training.text import Training
 
-PATIENCE = 60.0  # seconds for the runs of the resume check
+PATIENCE = 60.0  # seconds that a run of the resume check may take
 EPOCHS = 12
 MODELS = {
     "memn2n": ("--hops", "2", "--memory-size", "8", "--units", "12", "--lr", "0.05"),
@@ -41,7 +40,7 @@ MODELS = {
 
 
 def examine(runs: Path) -> Iterator[Check]:
-    """All checks, each as it is done; `runs` is the folder of the runs."""
+    """Run all checks, and yield each when it is done. `runs` is the folder of the runs."""
     yield from installation()
     yield machine()
     yield from datasets()
@@ -50,7 +49,7 @@ def examine(runs: Path) -> Iterator[Check]:
 
 
 def installation() -> Iterator[Check]:
-    """Versions against what memlm accepts, and a step of training with each model."""
+    """Check the versions of the packages that memlm needs, and a training step of each model."""
     needed = [Requirement(line) for line in requires("memlm") or ()]
     wrong = []
     for requirement in needed:
@@ -61,8 +60,8 @@ def installation() -> Iterator[Check]:
                 have = ""
             if not requirement.specifier.contains(have or "0", prereleases=True):
                 wrong.append(f"{requirement.name} is {have or 'missing'}, not {requirement.specifier}")
-    noted = environment()
-    found = f"memlm {noted['memlm']}, Python {noted['python']}, torch {noted['torch']}, numpy {noted['numpy']}"
+    facts = environment()
+    found = f"memlm {facts['memlm']}, Python {facts['python']}, torch {facts['torch']}, numpy {facts['numpy']}"
     yield Check(
         name="installation", ok=not wrong, found="; ".join(wrong) or found, remedy="pip install --upgrade memlm"
     )
@@ -71,53 +70,55 @@ def installation() -> Iterator[Check]:
 
 
 def _trains(kind: MemN2NConfig | LSTMConfig) -> Check:
-    """Two steps on the same targets must lower their loss."""
+    """Check that a training step lowers the loss on its targets."""
     train = TrainConfig(sampling=kind.sampling[0], batch_size=8, device="cpu", precision="float32", lr=0.1)
     tokens = encode([["a", "b", "c", "d"]] * 20, Vocabulary(["<eos>", "<unk>", "a", "b", "c", "d"])).tokens
-    training = Training(build(kind, vocabulary_size=6, eos=0, seed=1), train, torch.device("cpu"))
+    training = make_training(kind, train, 6, torch.device("cpu"))
     batch = gather(tokens, plan_epoch(train, len(tokens), 0)[0], training.model.context_size)
     nats = [0.0]
     for _ in range(2):
         training.carried = None
         training.step(batch)
         training.settle()
-        nats.append(training.progress.totals.nats - sum(nats))
-    found = f"a step of training takes {kind.name} from {nats[1]:.3f} nats to {nats[2]:.3f}"
-    return Check(name=f"{kind.name} trains", ok=nats[2] < nats[1], found=found, remedy="install torch anew")
+        nats.append(training.progress[0].totals.nats - sum(nats))
+    found = f"a training step changes the loss of {kind.name} from {nats[1]:.3f} to {nats[2]:.3f} nats"
+    return Check(name=f"{kind.name} trains", ok=nats[2] < nats[1], found=found, remedy="install torch again")
 
 
 def machine() -> Check:
-    """Which threads, device and precision are used: for information."""
-    noted, device = environment(), choose_device("auto")
+    """The threads, device and precision in use. This is information only."""
+    facts, device = environment(), choose_device("auto")
     precision = str(choose_precision("auto", device)).removeprefix("torch.")
-    where = noted["gpu"] or noted["cpu"]
+    where = facts["gpu"] or facts["cpu"]
     found = (
-        f"{where}: {noted['threads']} threads on {noted['cores']} cores, device {device}, "
-        f"compiled kernels {noted['kernels']}; the output layer trains in {precision}, all else and evaluation are in "
-        "float32"
+        f"{where}: {facts['threads']} threads on {facts['cores']} cores, device {device}, "
+        f"compiled kernels {facts['kernels']}; the output layer trains in {precision}, everything else is in float32"
     )
-    remedy = "" if kernels.fits() else "a CPU is faster with kernels: install memlm again where there is a C compiler"
+    remedy = "" if kernels.fits() else "a CPU is faster with kernels: install a C compiler, then memlm again"
     return Check(name="machine", ok=None, found=found, remedy=remedy)
 
 
 def datasets() -> Iterator[Check]:
-    """Every file of the datasets that are there, read whole and held against its hash."""
+    """Check the hash of every file of the datasets that are on this machine."""
     for name in CATALOG:
         try:
             if not get.is_present(name):
-                yield Check(name=f"data {name}", ok=None, found="not there", remedy=how_to_get(name))
+                yield Check(name=f"data {name}", ok=None, found="not on this machine", remedy=how_to_get(name))
                 continue
             results = get.verify(name)
             bad = [f"{result.path} {result.problem}" for result in results if not result.ok]
-            found = "; ".join(bad) or f"{sum(not result.problem for result in results)} files, hashes right"
+            found = "; ".join(bad) or f"{sum(not result.problem for result in results)} files, hashes are right"
             place = data_root() / name
         except MemlmError as error:
             bad, found, place = [name], str(error), data_root() / name
-        yield Check(name=f"data {name}", ok=not bad, found=found, remedy=f"move {place} away: memlm data get {name}")
+        yield Check(name=f"data {name}", ok=not bad, found=found, remedy=f"move {place} away; memlm data get {name}")
 
 
 def exact_resume() -> Iterator[Check]:
-    """A run of each model killed (-9) and resumed, held against one that was not, in a temporary folder."""
+    """Check exact resume: kill (-9) and resume a run of each model, and compare it with a run that was not killed.
+
+    The runs are in a temporary folder.
+    """
     with TemporaryDirectory(prefix="memlm-doctor-") as scratch:
         folder, rng = Path(scratch), random.Random(1)
         for split, lines in (("train", 120), ("valid", 20), ("test", 20)):
@@ -133,26 +134,26 @@ def exact_resume() -> Iterator[Check]:
 def _resumes(folder: Path, name: str) -> Check:
     options = ["--dataset", str(folder), *MODELS[name], "--batch-size", "32", "--chunk-length", "8", "--device", "cpu"]
     options += ["--epochs", str(EPOCHS), "--min-lr", "0", "--checkpoint-every", "7"]
-    straight, broken = folder / f"{name}-straight", folder / f"{name}-broken"
+    whole, killed = folder / f"{name}-whole", folder / f"{name}-killed"
     with (
-        _memlm("train", *options, "--run-dir", broken) as victim,
-        _memlm("train", *options, "--run-dir", straight) as other,
+        _memlm("train", *options, "--run-dir", killed) as victim,
+        _memlm("train", *options, "--run-dir", whole) as other,
     ):
         deadline = time.monotonic() + PATIENCE
-        while victim.poll() is None and time.monotonic() < deadline and not _epochs(broken) > 1:
+        while victim.poll() is None and time.monotonic() < deadline and not _epochs(killed) > 1:
             time.sleep(0.01)
         time.sleep(random.uniform(0, 0.1))
         victim.kill()
-        killed = victim.wait() < 0
-        at = _epochs(broken)
+        was_killed = victim.wait() < 0
+        at = _epochs(killed)
         _finish(other)
-    with _memlm("train", "--resume", broken) as resumed:
+    with _memlm("train", "--resume", killed) as resumed:
         _finish(resumed)
-    if not killed:
+    if not was_killed:
         return Check(name=f"resume {name}", ok=False, found="the run ended before it was killed", remedy="try again")
-    odd = [what for what, value in _state(straight).items() if _state(broken)[what] != value]
-    found = f"killed after {at} of {EPOCHS} epochs and resumed, it ends "
-    found += f"otherwise than a run that was not: {', '.join(odd)}" if odd else "as the run that was not, to the bit"
+    odd = [what for what, value in _state(whole).items() if _state(killed)[what] != value]
+    found = f"a run that was killed after {at} of {EPOCHS} epochs and resumed "
+    found += f"differs from a run that was not: {', '.join(odd)}" if odd else "equals a run that was not, bit for bit"
     return Check(
         name=f"resume {name}", ok=not odd, found=found, remedy="please report this, with `memlm doctor --json`"
     )
@@ -165,12 +166,12 @@ def _memlm(*words: object) -> "subprocess.Popen[str]":
 
 def _finish(process: "subprocess.Popen[str]") -> None:
     try:
-        _, said = process.communicate(timeout=PATIENCE)
+        _, stderr = process.communicate(timeout=PATIENCE)
     except subprocess.TimeoutExpired:
         process.kill()
         raise
     if process.returncode:
-        raise MemlmError(f"a run of its own failed: {said.strip()[-300:]}")
+        raise MemlmError(f"a run of this check failed: {stderr.strip()[-300:]}")
 
 
 def _epochs(run: Path) -> int:
@@ -180,7 +181,7 @@ def _epochs(run: Path) -> int:
 
 
 def _state(run: Path) -> dict[str, Any]:
-    """Weights, training state and metrics, without times."""
+    """The hashes of the weights and of the training state, and the metrics without times."""
     state: dict[str, Any] = {
         f"{which}/{name}": tensors
         for which in ("best", "last")

@@ -4,7 +4,7 @@ K hops, T targets, B rows, L targets in a row, N memory slots, oldest first.
 Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, Figure 3.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -18,7 +18,7 @@ from memlm.data.corpus.reading import Tokens
 from memlm.data.vocabulary.words import EOS, UNK
 from memlm.errors import MemlmError
 from memlm.evaluation.inputs import to_tensors
-from memlm.evaluation.perplexity import CHUNK_LENGTH, TARGETS_AT_ONCE
+from memlm.evaluation.perplexity import CHUNK_LENGTH, TARGETS_AT_ONCE, Tick
 from memlm.evaluation.plots.attention import average_attention
 from memlm.models.base import LanguageModel
 
@@ -30,7 +30,6 @@ SAMPLE = 1024  # targets in the picture of an epoch, which they add little to: 2
 WINDOWS_AT_ONCE = 64  # of single targets: each embeds its whole memory
 
 Weights = npt.NDArray[np.float64]
-Tick = Callable[[int, int], None]
 
 
 class Piece(NamedTuple):

@@ -1,6 +1,6 @@
-"""Texts and questions as tensors on the device.
+"""Texts and questions as tensors on the device, as models read them.
 
-R restarts, B questions, S memory slots, U different sentences of a set, P those of a step.
+R restarts, B questions, S memory slots.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ from memlm.models.answerer import Answerer, Asked
 
 
 def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
-    """The batch's inputs and targets on the device; the copy to CUDA does not stop the host."""
+    """The batch's inputs and targets on the device. The host does not wait for the copy to CUDA."""
     inputs, targets = torch.from_numpy(batch.inputs), torch.from_numpy(batch.targets)
     if device.type == "cuda":
         inputs, targets = inputs.pin_memory(), targets.pin_memory()
@@ -23,11 +23,14 @@ def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
 
 
 class Feed:
-    """A question set, prepared once for a model; called, the tensors of some of its questions."""
+    """A question set, prepared once for a model. A call returns the tensors of some of its questions.
+
+    `answers` are the ids of the right answers, and `lengths` the numbers of sentences before each question.
+    """
 
     def __init__(self, questions: QuestionSet, model: Answerer, *, device: torch.device) -> None:
         self.device = device
-        different, self.asked = np.unique(questions.questions, axis=0, return_inverse=True)
+        different, self.question_indices = np.unique(questions.questions, axis=0, return_inverse=True)
         self.questions = model.prepare(torch.from_numpy(different)).to(device)
         self.sentences = model.prepare(torch.from_numpy(questions.sentences)).to(device)
         self.stories = questions.stories
@@ -36,7 +39,10 @@ class Feed:
         self.memory_size = model.memory_size
 
     def __call__(self, numbers: Ids, blanks: Ids | None = None, places: Ids | None = None) -> Asked:
-        """The questions of these numbers (R, B), with empty memories added where they are given (see Plan)."""
+        """The questions with these numbers (R, B).
+
+        `blanks` and `places` add empty memories to the stories: see memlm.data.questions.batches.
+        """
         stories = self.stories[:, -int(self.lengths[numbers].max()) :][numbers]
         filled = stories != EMPTY
         times = np.broadcast_to(np.arange(stories.shape[2])[::-1], stories.shape)
@@ -48,7 +54,7 @@ class Feed:
             stories=self._tensor(stories),
             times=self._tensor(times.copy()),
             filled=self._tensor(filled),
-            questions=self.questions[self._tensor(self.asked[numbers])],
+            questions=self.questions[self._tensor(self.question_indices[numbers])],
         )
 
     def _tensor(self, values: npt.NDArray[np.generic]) -> Tensor:

@@ -7,7 +7,7 @@ import numpy as np
 
 from memlm.data.corpus.reading import EncodedText
 from memlm.data.dataset import data_sha256
-from memlm.evaluation.perplexity import TokenNats, perplexity, scored
+from memlm.evaluation.perplexity import TokenNats, perplexity, scored_tokens
 from memlm.runs.environment import Program, program
 
 ALL_BEFORE = "all before"  # context of a model that carries state
@@ -64,7 +64,7 @@ def make(
     nats: TokenNats, text: EncodedText, facts: Facts, *, memory_size: int | None, floor_nats: float | None = None
 ) -> Passport:
     """The passport of per-token nats (T,) of a text, whoever computed them; sums are those of the facts' protocol."""
-    places = scored(len(nats), protocol=facts["protocol"], memory_size=memory_size)
+    places = scored_tokens(len(nats), protocol=facts["protocol"], memory_size=memory_size)
     of_unknown = np.zeros(len(nats), bool)
     of_unknown[text.unknown] = True
     total, known = float(nats[places].sum()), nats[places][~of_unknown[places]]

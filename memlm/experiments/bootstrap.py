@@ -1,11 +1,12 @@
-"""Whether one model predicts a text better than another: a paired bootstrap over blocks of its words.
+"""Tests whether one model predicts a text better than another: a paired bootstrap over blocks of words.
 
-T words in the text, the end of a line being one, R resamples.
+The bootstrap resamples the difference of the two models' nats at each word. So words that are hard for both models
+cancel out. Differences at nearby words are correlated, and a bootstrap of single words would give too narrow an
+interval. A resample therefore consists of blocks of consecutive words. A block may begin at any word; after the end of
+the text it continues at the start. This is the circular block bootstrap of Politis and Romano 1992, "A circular
+block-resampling procedure for stationary data".
 
-What is resampled is the difference of the two models' nats at each word, so that what is hard for both cancels.
-Differences of nearby words are alike, and a bootstrap of single words would be too sure of itself; so a resample is
-made of blocks of consecutive words from anywhere in the text, which goes on at its start where it ends: the circular
-block bootstrap of Politis and Romano 1992, "A circular block-resampling procedure for stationary data".
+T words in the text, where the end of a line counts as a word, R resamples.
 """
 
 import math
@@ -17,27 +18,27 @@ import numpy as np
 from memlm.errors import MemlmError
 from memlm.evaluation.perplexity import TokenNats, perplexity
 
-LEVEL = 0.95  # of the interval
+LEVEL = 0.95  # confidence level of the interval
 RESAMPLES = 10_000
-# On Penn Treebank's test split the standard error of MemN2N's difference from the LSTM is 0.0042 nats with blocks of 1
-# token, 0.0054 of 100, 0.0070 of 500, 0.0074 of 1,000 and of 4,000: a model does better in some articles than in
-# others. No correlation is large by itself, so that rules which look for the last one that is (Politis and White 2004)
-# choose blocks of 6. So blocks are as long as they can be while there are enough of them to see how much they vary.
+# Blocks are as long as possible while there are enough of them to estimate their variance. On Penn Treebank's test
+# split the standard error of MemN2N's difference from the LSTM is 0.0042 nats with blocks of 1 token, 0.0054 with 100,
+# 0.0070 with 500, 0.0074 with 1,000 and with 4,000: a model is better in some articles than in others. No single
+# correlation is large. A rule that looks for the last large correlation (Politis and White 2004) chooses blocks of 6.
 BLOCKS = 20
-# How they vary is known from these few alone: Student's t of 19 degrees of freedom over the normal quantile, and the
-# n - 1 of a variance. The resampled means are spread out by this.
-WIDER = math.sqrt(BLOCKS / (BLOCKS - 1)) * 2.0930 / 1.9600
-FEWEST_WORDS = 1000  # below, blocks would be hardly longer than sentences
+# Corrects for the small number of blocks: Student's t of 19 degrees of freedom over the normal quantile, and n - 1
+# instead of n in the variance. The deviations of the resampled means are multiplied by this.
+SPREAD = math.sqrt(BLOCKS / (BLOCKS - 1)) * 2.0930 / 1.9600
+MIN_WORDS = 1000  # in a shorter text, blocks would hardly be longer than sentences
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Nats a word of `one` less those of `other`, which is the log of the ratio of their perplexities.
+    """Nats per word of model `one` minus those of model `other`: the log of the ratio of their perplexities.
 
-    Below 0, the one is better. The interval from `low` to `high` holds the difference over all text of this kind in
-    LEVEL of cases. It speaks of these two trained models: the same settings with another seed make another model.
-    `probability` is the share of resamples in which the one is better, with half a resample more on either side, since
-    neither can be excluded.
+    If it is below 0, `one` is better. `low` to `high` is the LEVEL confidence interval of the difference over all text
+    of this kind. It is about these two trained models: the same settings with another seed give another model.
+    `probability` is the share of resamples in which `one` is better. Half a resample is added for either model,
+    because neither can be excluded.
     """
 
     nats: float
@@ -47,8 +48,8 @@ class Difference:
     block_length: int
     resamples: int
 
-    def figures(self) -> dict[str, Any]:
-        """For JSON; ratios are of perplexities."""
+    def to_dict(self) -> dict[str, Any]:
+        """The difference for `--json`. Ratios are ratios of perplexities; `told` is `significant`."""
         return {
             "nats_per_word": self.nats,
             "nats_interval": [self.low, self.high],
@@ -56,35 +57,35 @@ class Difference:
             "ratio_interval": [perplexity(self.low, 1), perplexity(self.high, 1)],
             "level": LEVEL,
             "probability_better": self.probability,
-            "told": self.told,
+            "told": self.significant,
             "block_length": self.block_length,
             "resamples": self.resamples,
         }
 
     @property
     def reversed(self) -> "Difference":
-        """The other's difference from the one."""
+        """The difference of `other` from `one`."""
         return replace(self, nats=-self.nats, low=-self.high, high=-self.low, probability=1 - self.probability)
 
     @property
-    def told(self) -> bool:
-        """Whether it can be told which is better: the interval is on one side of 0."""
+    def significant(self) -> bool:
+        """Whether the interval does not contain 0, so that one model is better than the other."""
         return self.low > 0 or self.high < 0
 
 
-def paired(one: TokenNats, other: TokenNats, *, resamples: int = RESAMPLES, seed: int = 0) -> Difference:
-    """The difference of two models on a text, of which each gave its nats by word (T,).
+def paired_difference(one: TokenNats, other: TokenNats, *, resamples: int = RESAMPLES, seed: int = 0) -> Difference:
+    """The difference of two models on a text, from their nats at each word (T,).
 
-    Raises MemlmError for a text that is too short to tell, or that a model holds impossible.
+    Raises MemlmError for a text of fewer than MIN_WORDS words, or if a word has probability 0 under a model.
     """
     difference = one - other
     T = len(difference)
-    if T < FEWEST_WORDS:
-        raise MemlmError(f"a text of {T:,} words is too short to tell a difference: it needs {FEWEST_WORDS:,}")
+    if T < MIN_WORDS:
+        raise MemlmError(f"a text of {T:,} words is too short to tell a difference: it needs {MIN_WORDS:,}")
     if not np.isfinite(difference).all():
-        raise MemlmError("a word is impossible under one of the models: there is no mean to compare")
+        raise MemlmError("a word has probability 0 under one of the models: there is no mean to compare")
     mean = difference.mean()
-    means = mean + WIDER * (resampled_means(difference, BLOCKS, resamples, np.random.default_rng(seed)) - mean)
+    means = mean + SPREAD * (resampled_means(difference, BLOCKS, resamples, np.random.default_rng(seed)) - mean)
     low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     wins = np.count_nonzero(means < 0) + 0.5 * np.count_nonzero(means == 0)
     return Difference(
@@ -98,10 +99,10 @@ def paired(one: TokenNats, other: TokenNats, *, resamples: int = RESAMPLES, seed
 
 
 def resampled_means(values: TokenNats, blocks: int, resamples: int, rng: np.random.Generator) -> TokenNats:
-    """The mean of each of R resamples (R,) of values (T,): of as many blocks, each of T // blocks values."""
+    """The means (R,) of R resamples of the values (T,). A resample has `blocks` blocks of T // blocks values."""
     T = len(values)
     length = T // blocks
     sums = np.concatenate([[0.0], np.cumsum(np.concatenate([values, values[:length]]))])
-    of_block = sums[length : length + T] - sums[:T]  # by the place where it starts
+    of_block = sums[length : length + T] - sums[:T]  # (T,) by the index where the block starts
     means: TokenNats = of_block[rng.integers(T, size=(resamples, blocks))].mean(axis=1) / length
     return means

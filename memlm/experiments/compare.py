@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from memlm.errors import MemlmError
 from memlm.evaluation.perplexity import perplexity
-from memlm.evaluation.plots.curves import Curve, draw
+from memlm.evaluation.plots.curves import Curve, perplexity_curves
 from memlm.evaluation.records import EVALUATIONS, best_nats, best_passport
 from memlm.experiments import bootstrap
 from memlm.experiments.bootstrap import Difference
@@ -63,7 +63,7 @@ def _difference(run: RunFolder, first: RunFolder, split: str, protocol: str) -> 
     if protocol != "exact":
         return f"differences are told of exact scores alone: protocol {protocol} counts some tokens twice"
     try:
-        return bootstrap.paired(best_nats(run, split), best_nats(first, split))
+        return bootstrap.paired_difference(best_nats(run, split), best_nats(first, split))
     except MemlmError as reason:
         return f"{reason}"
 
@@ -81,7 +81,7 @@ def learning_curves(paths: Sequence[Path], rows: Sequence[Mapping[str, Any]]) ->
             )
             for path, row in zip(paths, rows, strict=True)
         ]
-        return draw(curves, title=title, floor=rows[0]["valid_floor"])
+        return perplexity_curves(curves, title=title, floor=rows[0]["valid_floor"])
     except (KeyError, TypeError):
         raise MemlmError("can't draw the runs: a metrics.jsonl lacks a figure") from None
 

@@ -17,7 +17,7 @@ from memlm.experiments.start import created_run
 from memlm.experiments.text_run import score, summarise
 from memlm.models.build import build
 from memlm.models.ngram.kneser_ney import KneserNey
-from memlm.models.ngram.smoothing import Smoothed
+from memlm.models.ngram.smoothing import SmoothedNgrams
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
 from memlm.runs.tensorboard import write_result
@@ -40,7 +40,7 @@ class CountedRun:
     model: KneserNey
     passports: dict[str, Passport] = field(default_factory=dict)  # at the end: the figures, by split
     counted: bool = False
-    found: Callable[[int, Smoothed], None] = lambda order, found: None
+    found: Callable[[int, SmoothedNgrams], None] = lambda order, found: None
 
     def train(self, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
         """Count the training split and score; what summary.json holds, or None if stopped. Nothing is observed.

@@ -19,8 +19,9 @@ from memlm.data.vocabulary.words import WordList
 from memlm.errors import MemlmError
 from memlm.evaluation.answers import answer_all
 from memlm.evaluation.inputs import Feed
+from memlm.evaluation.perplexity import Tick
 from memlm.evaluation.plots.pictures import pixels
-from memlm.evaluation.plots.story import story_attended
+from memlm.evaluation.plots.story import attention_over_story
 from memlm.experiments.start import StartingPoint, refuse_half_begun
 from memlm.inference.ask import ask
 from memlm.models.build import build_answerer
@@ -29,7 +30,7 @@ from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder, free_folder
 from memlm.runs.summary import by_task, read_summary, task_folder, together
 from memlm.training.interfaces import Observer, Observers, Requests
-from memlm.training.learner import Learner, Tick
+from memlm.training.learner import Learner
 from memlm.training.loop import train
 from memlm.training.observers import TensorBoard
 from memlm.training.questions import QuestionLearner
@@ -250,9 +251,9 @@ class StoryPictures(Observer):
         if summary is None:
             return
         assert isinstance(learner, QuestionLearner)
-        assert self.board.curves is not None
+        assert self.board.writer is not None
         model = learner.extract(summary["best"])
         for task, question in self.data.examples.items():
             answer = ask(model, self.data.words, question)
             if answer.attention is not None:
-                self.board.curves.picture(f"story/task_{task}", pixels(story_attended(answer)), learner.epoch)
+                self.board.writer.add_image(f"story/task_{task}", pixels(attention_over_story(answer)), learner.epoch)

@@ -1,4 +1,4 @@
-"""Table 1 of the paper, measured: a run for each column, which goes on where it was stopped."""
+"""Reproduces Table 1 of the paper: one run per column, which resumes if it was stopped."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -17,11 +17,14 @@ from memlm.runs import summary as collection_summary
 from memlm.runs.folder import RunFolder
 from memlm.training.interfaces import Observer, Requests
 
-MEASURED = ("tasks", "mean_error", "failed_tasks", "support", "seconds")  # what a column shows of its run
+MEASURED = ("tasks", "mean_error", "failed_tasks", "support", "seconds")  # results of a run that a column shows
 
 
 def column_config(name: str, *, size: str, restarts: int, seed: int, device: str = "auto") -> QAConfig | None:
-    """The settings of a column; None for one that is only quoted. Raises MemlmError for one that the paper lacks."""
+    """The settings of a column, or None if it is only quoted from the paper.
+
+    Raises MemlmError if Table 1 has no such column.
+    """
     if name not in TABLE1:
         raise unknown_name("column of Table 1", name, TABLE1)
     if TABLE1[name].quoted:
@@ -34,23 +37,26 @@ def column_config(name: str, *, size: str, restarts: int, seed: int, device: str
 def reproduce(
     path: Path, config: QAConfig, observers: Sequence[Observer], requests: Requests
 ) -> dict[str, Any] | None:
-    """The summary of a column's run at `path`, which is made, gone on with or, if it is whole, only read; and support.
+    """Train the run of a column at `path`, and return its summary with its `support`.
 
-    None if `requests` ended it early. Raises MemlmError if the run there is of other settings.
+    A run that was stopped is resumed, and a finished one is only read. The result is None if `requests` stopped the
+    run. Raises MemlmError if the run at `path` has other settings.
     """
     with RunFolder(path).held():
-        summary = _go_on(path, config, observers, requests)
+        summary = _train_or_resume(path, config, observers, requests)
         return None if summary is None else summary | {"support": _support(path, config.train.device)}
 
 
-def _go_on(path: Path, config: QAConfig, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
+def _train_or_resume(
+    path: Path, config: QAConfig, observers: Sequence[Observer], requests: Requests
+) -> dict[str, Any] | None:
     ended = (path / "summary.json").exists()
     if (path / "config.toml").exists():
         run = RunFolder.open(path)
-        found = run.qa_config()  # whose memory may be smaller, as its stories are
-        wanted = config.train.replace({"device": found.train.device})  # which may change
+        found = run.qa_config()  # its memory is smaller if its stories are short
+        wanted = config.train.replace({"device": found.train.device})  # the device may change
         if found.train != wanted or found.model.replace({"memory_size": config.model.memory_size}) != config.model:
-            raise MemlmError(f"{path} holds a run of other settings: choose another --run-dir")
+            raise MemlmError(f"the run in {path} has other settings: choose another --run-dir")
         if not ended:
             question_run.note_resume(run, {"device": config.train.device})
     else:
@@ -61,7 +67,10 @@ def _go_on(path: Path, config: QAConfig, observers: Sequence[Observer], requests
 
 
 def _support(path: Path, device: str) -> dict[str, float | None]:
-    """The share of support of a run's tasks, from the evaluation that is kept with it, made now if there is none."""
+    """By task, the share of questions for which a hop attends most to a supporting sentence.
+
+    Taken from the run's saved evaluation. Without one, the run is evaluated now, and the evaluation is saved.
+    """
     kept = RunFolder.open(path).read_json(EVALUATIONS).get("test")
     if kept is None:
         model = load_answerer(path, device=device)
@@ -71,9 +80,9 @@ def _support(path: Path, device: str) -> dict[str, float | None]:
 
 
 def beside_the_paper(measured: Mapping[str, dict[str, Any] | None], size: str) -> dict[str, Any]:
-    """Of each column, by name, the measured figures, the paper's over the same tasks, and the absent tasks.
+    """For each column: the measured results, the paper's results over the same tasks, and the tasks left out.
 
-    A column that is only quoted has nothing measured, and all of the paper's figures.
+    A column that is only quoted has no measured results, and the paper's results over all tasks.
     """
     columns = {}
     for name, summary in measured.items():

@@ -24,7 +24,7 @@ from memlm.experiments.question_run import QuestionRun
 from memlm.experiments.text_run import TextRun
 from memlm.format import duration
 from memlm.models.device import is_emulated
-from memlm.models.ngram.smoothing import Smoothed
+from memlm.models.ngram.smoothing import SmoothedNgrams
 from memlm.runs.folder import RunFolder
 from memlm.runs.summary import read_summary
 from memlm.training.interfaces import Observer, Requests
@@ -217,7 +217,7 @@ def _count(experiment: CountedRun, terminal: Terminal, requests: Requests) -> di
     return summary
 
 
-def _order(order: int, found: Smoothed) -> str:
+def _order(order: int, found: SmoothedNgrams) -> str:
     discounts = " ".join(f"{discount:6.3f}" for discount in found.discounts[1:])
     return f"{order:5} {len(found.keys):12,} {discounts}{'' if found.estimated else '  (too few counts to estimate)'}"
 

@@ -17,6 +17,7 @@ from memlm.data.vocabulary.words import Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluation import records
 from memlm.evaluation.passport import Passport
+from memlm.evaluation.perplexity import Tick
 from memlm.experiments.start import StartingPoint, created_run, refuse_half_begun
 from memlm.inference.load import load_run
 from memlm.models.build import build, build_stacked
@@ -25,7 +26,6 @@ from memlm.models.layers import cutoffs
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
 from memlm.training.interfaces import Observer, Observers, Requests
-from memlm.training.learner import Tick
 from memlm.training.loop import train
 from memlm.training.metrics import restarts_summary
 from memlm.training.observers import AttentionPictures, TensorBoard
@@ -115,7 +115,7 @@ def start(
     config = dataset.resolved_config(config)
     data = dataset.load_dataset(config.dataset, config.data, vocabulary=vocabulary)
     check_fits(config, data.splits["train"].tokens)
-    config = cutoffs.settled(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
+    config = cutoffs.resolved(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
     learner = _learner(config, data, device)
     facts: dict[str, Any] = _chosen(learner)
     if init_from is not None:

@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +20,9 @@ from memlm.data.dataset import TEXT, TextDataset
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluation import attention, passport
-from memlm.evaluation.attention import Attention, AverageAttention, Tick
+from memlm.evaluation.attention import Attention, AverageAttention
 from memlm.evaluation.passport import ALL_BEFORE, Facts, Passport
-from memlm.evaluation.perplexity import TokenNats, check_protocol, perplexity, token_nats, usual_targets_at_once
+from memlm.evaluation.perplexity import Tick, TokenNats, check_protocol, perplexity, token_nats
 from memlm.evaluation.records import Evaluation
 from memlm.inference.generate import Drawn, generate
 from memlm.inference.scoring import ScoredSentence, score_lines
@@ -154,8 +153,7 @@ class TrainedModel:
 
     def _nats(self, tokens: Tokens, tick: Tick = lambda done, total: None) -> TokenNats:
         if self.worn is None:
-            begun = count(step=usual_targets_at_once(self.model.device))
-            return token_nats(self.model, tokens, tick=lambda: tick(min(next(begun), len(tokens)), len(tokens)))
+            return token_nats(self.model, tokens, tick=tick)
         pieces, done = [], 0
         for piece in stream_nats(self.stream(), tokens):
             pieces.append(piece)

@@ -1,11 +1,11 @@
-"""Model and training state on disk: safetensors and JSON, never a pickle; whole or not at all.
+"""Checkpoints: model and training state as safetensors and JSON, never a pickle, written whole or not at all.
 
-A checkpoint is a folder: `model.safetensors` (parameters and tables by name, those that are shared once),
-`training.safetensors` where training goes on from it (carried state, generators), and `checkpoint.json`: format,
-sha256 of the other files and of itself, what it is. The one before it stays beside it, as `NAME.previous`, to be read
-where this is damaged.
+A checkpoint is a folder. `model.safetensors` has parameters and tables by name, shared ones once.
+`training.safetensors`, if training can continue from the checkpoint, has the carried state and the random generators.
+`checkpoint.json` has the format, the sha256 of the other files and of itself, and the metadata. The checkpoint before
+stays beside it as `NAME.previous`, and is read if this one is damaged.
 
-Format 1, of the first release, had no hashes and kept no previous one; it is read for ever (tests/golden).
+Format 1, of the first release, has no hashes and no previous checkpoint. It will always be readable (tests/golden).
 """
 
 import hashlib
@@ -29,18 +29,18 @@ from memlm.models.base import StoredModel
 FORMAT = 2
 READABLE = (1, 2)
 META, MODEL, TRAINING = "checkpoint.json", "model.safetensors", "training.safetensors"
-UNHASHED = "0" * 64  # stands in checkpoint.json for its own sha256 while that is computed
+UNHASHED = "0" * 64  # in the place of checkpoint.json's own sha256 while that is computed
 
 logger = logging.getLogger(__name__)
 
 
 class DamagedError(MemlmError):
-    """A checkpoint is cut off, changed or missing; the one before it may serve."""
+    """A checkpoint is truncated, changed or missing. The previous checkpoint may be whole."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Checkpoint:
-    """What a checkpoint's folder holds: `meta` of checkpoint.json, tensors by name."""
+    """The contents of a checkpoint's folder: `meta` from checkpoint.json, and the tensors by name."""
 
     folder: Path
     meta: dict[str, Any]
@@ -49,16 +49,16 @@ class Checkpoint:
 
     @property
     def step(self) -> int:
-        """The step of training at which it was made."""
+        """The training step at which it was saved."""
         return _step(self.folder, self.meta)
 
 
 def save(
     folder: Path, model: StoredModel, meta: Mapping[str, Any], *, training: Mapping[str, Tensor] | None = None
 ) -> None:
-    """Write a checkpoint beside `folder`, then put it in its place; the one there becomes the previous one.
+    """Write a checkpoint beside `folder`, then move it there. The checkpoint that was there becomes the previous one.
 
-    Raises MemlmError where that fails: at every instant one of them is there and whole.
+    At any time one of the two is whole. Raises MemlmError if the files cannot be written.
     """
     new = folder.with_name(folder.name + ".new")
     shutil.rmtree(new, ignore_errors=True)
@@ -78,23 +78,23 @@ def save(
     except OSError as error:
         shutil.rmtree(new, ignore_errors=True)
         why = files.reason(error)
-        raise MemlmError(f"cannot save the checkpoint {folder}: {why}; what was saved before is as it was") from None
+        raise MemlmError(f"cannot save the checkpoint {folder}: {why}; the one saved before is unchanged") from None
 
 
 def exists(folder: Path) -> bool:
-    """Whether there is a checkpoint, whole or not, or one before it."""
+    """Whether there is a checkpoint, whole or not, or a previous one."""
     return folder.exists() or previous(folder).exists()
 
 
 def previous(folder: Path) -> Path:
-    """Where the checkpoint before this one lies."""
+    """The folder of the checkpoint before this one."""
     return folder.with_name(folder.name + ".previous")
 
 
 def read(folder: Path) -> Checkpoint:
-    """The checkpoint, or, where it is damaged, the one before it: that is logged as a warning.
+    """Read the checkpoint. If it is damaged, log a warning and read the previous one instead.
 
-    Raises MemlmError if neither is whole, or the format is not known.
+    Raises DamagedError if neither is whole, and MemlmError if the format is unknown.
     """
     try:
         return read_this(folder)
@@ -103,12 +103,15 @@ def read(folder: Path) -> Checkpoint:
             state = read_this(previous(folder))
         except DamagedError:
             raise damage from None
-        logger.warning("%s; %s, the one before it, is whole and is used instead", damage, state.folder)
+        logger.warning("%s; the previous checkpoint, %s, is whole and is used instead", damage, state.folder)
         return state
 
 
 def read_this(folder: Path) -> Checkpoint:
-    """The checkpoint in this very folder, every byte checked against its hash. Raises DamagedError."""
+    """Read the checkpoint in exactly this folder, and check the hashes of its files.
+
+    Raises DamagedError if it is not whole, and MemlmError if the format is unknown.
+    """
     meta = _meta(folder)
     sha256 = meta.get("files", {MODEL: None} | ({TRAINING: None} if (folder / TRAINING).exists() else {}))
     parts = {name: _tensors(folder / name, sha256[name]) for name in (MODEL, TRAINING) if name in sha256}
@@ -116,22 +119,25 @@ def read_this(folder: Path) -> Checkpoint:
 
 
 def step_of(folder: Path) -> int:
-    """The step of training at which a checkpoint was made; its tensors are not read."""
+    """The training step at which a checkpoint was saved, without reading its tensors."""
     return _step(folder, _meta(folder if folder.exists() else previous(folder)))
 
 
 def fill(model: StoredModel, state: Checkpoint) -> None:
-    """Set the model's parameters and tables to the checkpoint's; names and shapes must be the model's own."""
+    """Copy the checkpoint's tensors into the model's parameters and tables.
+
+    Raises MemlmError, and changes no parameter, if a name, shape or type differs.
+    """
     path, parameters = state.folder / MODEL, model.tensors()
     if state.model.keys() != parameters.keys():
         odd = sorted(state.model.keys() ^ parameters.keys())[0]
-        where = "lacks" if odd in parameters else "has a surplus"
-        raise MemlmError(f"{path} is of another model: it {where} {odd!r}; config.toml must be the run's own")
+        problem = f"it lacks {odd!r}" if odd in parameters else f"this model has no {odd!r}"
+        raise MemlmError(f"{path} belongs to another model: {problem}; has config.toml been changed?")
     model.make_room({name: tensor.shape for name, tensor in state.model.items()})
     for name, parameter in parameters.items():
         if difference := _difference(state.model[name], parameter):
             raise MemlmError(
-                f"{path} is of another model: {name!r} is {difference}; config.toml must be the run's own"
+                f"{path} belongs to another model: {name!r} is {difference}; has config.toml been changed?"
             )
     with torch.no_grad():
         for name, parameter in parameters.items():
@@ -139,16 +145,16 @@ def fill(model: StoredModel, state: Checkpoint) -> None:
 
 
 def _difference(found: Tensor, wanted: Tensor) -> str:
-    """How a tensor differs in shape or, which would be a silent loss, in type; empty if it does not."""
+    """How a tensor differs in shape or type, or "". Copying to another type would silently lose precision."""
     if found.shape != wanted.shape:
         return f"{tuple(found.shape)}, not {tuple(wanted.shape)}"
     return "" if found.dtype == wanted.dtype else f"{found.dtype}, not {wanted.dtype}".replace("torch.", "")
 
 
 def set_aside(folder: Path, state: Checkpoint) -> None:
-    """Where `read` fell back on the previous checkpoint, move the damaged one away, to NAME.damaged.
+    """If `read` used the previous checkpoint, move the damaged one to NAME.damaged.
 
-    Else the next `save` would put it in the place of the one that is whole.
+    Otherwise the next `save` would replace the whole previous checkpoint by the damaged one.
     """
     if state.folder == folder or not folder.exists():
         return
@@ -160,14 +166,14 @@ def set_aside(folder: Path, state: Checkpoint) -> None:
         raise MemlmError(f"cannot move the damaged {folder} away: {files.reason(error)}") from None
 
 
-def go_back(folder: Path) -> None:
-    """Put the previous checkpoint in the place of this one."""
+def restore_previous(folder: Path) -> None:
+    """Replace this checkpoint by the previous one."""
     try:
         shutil.rmtree(folder)
         previous(folder).rename(folder)
         files.sync(folder.parent)
     except OSError as error:
-        raise MemlmError(f"cannot put {previous(folder)} back in its place: {files.reason(error)}") from None
+        raise MemlmError(f"cannot move {previous(folder)} to {folder}: {files.reason(error)}") from None
 
 
 def _meta(folder: Path) -> dict[str, Any]:
@@ -178,9 +184,9 @@ def _meta(folder: Path) -> dict[str, Any]:
     except ValueError:
         raise DamagedError(f"{path} is damaged: it is not JSON") from None
     if not isinstance(meta, dict) or "format" not in meta:
-        raise DamagedError(f"{path} is damaged: it does not say its format")
+        raise DamagedError(f"{path} is damaged: it has no format")
     if ("sha256" in meta or meta["format"] == FORMAT) and not _is_sealed(data):
-        raise DamagedError(f"{path} is damaged: its sha256 is not the one it was written with")
+        raise DamagedError(f"{path} is damaged: its contents do not match its sha256")
     if meta["format"] not in READABLE:
         known = " or ".join(map(str, READABLE))
         raise MemlmError(f"{path} has format {meta['format']}, not {known}: use the memlm that wrote it")
@@ -191,17 +197,17 @@ def _step(folder: Path, meta: Mapping[str, Any]) -> int:
     try:
         return int(meta["step"])
     except (KeyError, TypeError, ValueError, OverflowError):
-        raise DamagedError(f"{folder} is damaged: it does not say its step") from None
+        raise DamagedError(f"{folder} is damaged: it has no step") from None
 
 
 def _tensors(path: Path, sha256: str | None) -> dict[str, Tensor]:
     data = _bytes(path)
     if sha256 is not None and hashlib.sha256(data).hexdigest() != sha256:
-        raise DamagedError(f"{path} is damaged: its sha256 is not the one it was written with")
+        raise DamagedError(f"{path} is damaged: its contents do not match its sha256")
     try:
         return safetensors.torch.load(data)
-    except (SafetensorError, ValueError, KeyError, RuntimeError):  # of a file without a hash
-        raise DamagedError(f"{path} is damaged: it does not hold tensors") from None
+    except (SafetensorError, ValueError, KeyError, RuntimeError):  # only without a hash
+        raise DamagedError(f"{path} is damaged: it is not a safetensors file") from None
 
 
 def _bytes(path: Path) -> bytes:
@@ -214,7 +220,7 @@ def _bytes(path: Path) -> bytes:
 
 
 def _sealed(meta: Mapping[str, Any]) -> bytes:
-    """The JSON with its own sha256, which is that of the text with zeros in its place."""
+    """The JSON with its own sha256. That is the hash of the text with zeros in place of the hash."""
     text = jsontext.dumps({"sha256": UNHASHED} | dict(meta), indent=1) + "\n"
     return text.replace(UNHASHED, hashlib.sha256(text.encode()).hexdigest(), 1).encode()
 

@@ -1,4 +1,4 @@
-"""What a figure rests on: versions, commit, hardware, command."""
+"""The environment of a result: versions, commit, hardware and command."""
 
 import os
 import platform
@@ -15,7 +15,7 @@ from memlm import kernels
 
 
 class Program(TypedDict):
-    """Which memlm made a figure, and when."""
+    """The version of memlm that made a result, and the date."""
 
     date: str
     memlm: str
@@ -23,7 +23,7 @@ class Program(TypedDict):
 
 
 def environment() -> dict[str, Any]:
-    """Versions, commit, hardware, command and date of this process."""
+    """Versions, commit, hardware, command and date of this process, for a run's env.json."""
     return {
         **program(),
         "command": ["memlm", *sys.argv[1:]],
@@ -40,12 +40,12 @@ def environment() -> dict[str, Any]:
 
 
 def program() -> Program:
-    """Which memlm this is, now."""
+    """The version and commit of this memlm, and the date of today."""
     return Program(date=datetime.now(UTC).isoformat(timespec="seconds"), memlm=version("memlm"), commit=commit())
 
 
 def commit() -> str | None:
-    """The commit of the checkout that memlm runs from, `+` after it if it was changed; None outside of one."""
+    """The commit of the git checkout that memlm runs from, with `+` if files were changed. None outside a checkout."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
         tracked = subprocess.run([*git, "ls-files", "--error-unmatch", __file__], capture_output=True, check=False)

@@ -1,6 +1,6 @@
-"""TensorBoard curves and pictures of a run.
+"""Writes a run's curves, images and hyperparameters for TensorBoard.
 
-Written without TensorBoard's own writer: its thread would report a full disk by a traceback, and lose the points.
+TensorBoard's own writer is not used: on a full disk its thread prints a traceback and loses the points.
 """
 
 import io
@@ -16,15 +16,16 @@ from memlm import files
 from memlm.config.run import RunConfig
 from memlm.errors import MemlmError
 
-PREFIX = "events.out.tfevents."  # how TensorBoard knows its files; it reads them in the order of their names
-RESULT_SUFFIX = ".result"  # of the event file that holds hyperparameters and final figures
+PREFIX = "events.out.tfevents."  # TensorBoard reads the files with this prefix, in the order of their names
+RESULT_SUFFIX = ".result"  # of the event file that holds the hyperparameters and the final metrics
 
 
-class Curves:
-    """Points by step while a run trains, and points and pictures by epoch, whose names begin with `epoch/`.
+class EventWriter:
+    """Writes the events of a run while it trains: scalars by step, and scalars and images by epoch.
 
-    A run that goes on after `step` and `epoch` keeps the points up to there, in a new file that stands for the
-    earlier ones: no point is there twice, wherever the run was cut off.
+    Names that begin with `epoch/` are by epoch. A run that resumes after `step` and `epoch` keeps the events up to
+    there: they are copied to a new file, and the earlier files are deleted. So no point occurs twice, wherever the run
+    was interrupted.
     """
 
     def __init__(self, path: Path, *, step: int = 0, epoch: int = 0) -> None:
@@ -33,7 +34,7 @@ class Curves:
         earlier = sorted(path.glob(f"{PREFIX}*"))
         self._path = _next_file(path)
         self._failure = ""
-        # The start of a session tells a TensorBoard that is looking on to forget what it has read.
+        # The start of a session tells a running TensorBoard to discard the events that it has read.
         start = Event(wall_time=time.time(), step=0, session_log=SessionLog(status=SessionLog.START))
         self._pending = [_version(), _record(start), *map(_record, _kept(earlier, step, epoch))]
         self.flush()
@@ -41,13 +42,13 @@ class Curves:
             for file in earlier:
                 file.unlink(missing_ok=True)
 
-    def add(self, group: str, values: Mapping[str, float], step: int) -> None:
-        """A point on each of the curves `group`/name."""
+    def add_scalars(self, group: str, values: Mapping[str, float], step: int) -> None:
+        """Add a point to each of the curves `group`/name."""
         self._pending.append(_record(_scalars({f"{group}/{name}": value for name, value in values.items()}, step)))
         self.flush()
 
-    def picture(self, name: str, pixels: npt.NDArray[np.uint8], step: int) -> None:
-        """A picture (height, width, 3); the Images tab shows it by step."""
+    def add_image(self, name: str, pixels: npt.NDArray[np.uint8], step: int) -> None:
+        """Add an image (height, width, 3). The Images tab shows it by step."""
         from tensorboard.compat.proto.event_pb2 import Event
         from torch.utils.tensorboard.summary import image
 
@@ -56,7 +57,7 @@ class Curves:
         self.flush()
 
     def flush(self) -> None:
-        """Write what is pending. Where that fails it stays pending: training goes on, and `close` tells."""
+        """Write the pending events. If that fails they stay pending: training continues, and `close` reports it."""
         data = memoryview(b"".join(self._pending))
         try:
             with self._path.open("ab", buffering=0) as file:
@@ -65,7 +66,7 @@ class Curves:
                     while data:
                         data = data[file.write(data) :]
                 except OSError:
-                    file.truncate(before)  # no half of a point
+                    file.truncate(before)  # remove a half-written event
                     raise
         except OSError as error:
             self._failure = files.reason(error)
@@ -73,21 +74,23 @@ class Curves:
         self._pending, self._failure = [], ""
 
     def close(self) -> None:
-        """Write what is pending; MemlmError if it can't be written."""
+        """Write the pending events. Raises MemlmError if they cannot be written."""
         self.flush()
         if self._failure:
-            raise MemlmError(f"cannot write {self._path}: {self._failure}; all but the latest curves is saved")
+            raise MemlmError(
+                f"cannot write {self._path}: {self._failure}; only the latest points of the curves are lost"
+            )
 
 
-def write_result(path: Path, config: RunConfig[Any, Any], figures: Mapping[str, float], step: int) -> None:
-    """The hyperparameters beside the final figures (the HParams tab), in place of those of an earlier end."""
+def write_result(path: Path, config: RunConfig[Any, Any], metrics: Mapping[str, float], step: int) -> None:
+    """Write the hyperparameters and the final metrics, for the HParams tab. Replaces those of an earlier end."""
     from tensorboard.compat.proto.event_pb2 import Event
     from torch.utils.tensorboard.summary import hparams
 
     parts = config.resolved().to_dict()
     settings = (setting for title in config.tables for setting in parts.get(title, {}).items())
     flat = {"dataset": parts["dataset"]} | {name: value for name, value in settings if value is not None}
-    final = {f"final/{name}": value for name, value in figures.items()}
+    final = {f"final/{name}": value for name, value in metrics.items()}
     summaries = hparams(flat, final)  # type: ignore[no-untyped-call]
     events = [*(Event(wall_time=time.time(), summary=summary) for summary in summaries), _scalars(final, step)]
     new, earlier = _next_file(path), list(path.glob(f"{PREFIX}*{RESULT_SUFFIX}"))
@@ -97,14 +100,14 @@ def write_result(path: Path, config: RunConfig[Any, Any], figures: Mapping[str, 
 
 
 def _next_file(path: Path) -> Path:
-    """A name that comes after those that are there: a number of ten digits follows the prefix, at least the time."""
+    """A new file name after all that exist. The prefix is followed by a number of ten digits, the time or more."""
     parts = [file.name.removeprefix(PREFIX).split(".")[0] for file in path.glob(f"{PREFIX}*")]
     number = max([int(time.time()), *(int(part) + 1 for part in parts if part.isdecimal())])
     return path / f"{PREFIX}{number:010}"
 
 
 def _kept(earlier: Iterable[Path], step: int, epoch: int) -> Iterator[Any]:
-    """The events up to a step and an epoch, each once; final figures are of an end that is none any more."""
+    """The events up to a step and an epoch, each once. Final metrics are left out: the run has not ended any more."""
     events = {}
     for file in earlier:
         if not file.name.endswith(RESULT_SUFFIX):
@@ -116,7 +119,7 @@ def _kept(earlier: Iterable[Path], step: int, epoch: int) -> Iterator[Any]:
 
 
 def _events(file: Path) -> Iterator[Any]:
-    """The events of a file, as far as it is whole."""
+    """The events of a file, up to the first that is damaged."""
     from google.protobuf.message import DecodeError
     from tensorboard.backend.event_processing.event_file_loader import LegacyEventFileLoader
 
@@ -141,7 +144,7 @@ def _version() -> bytes:
 
 
 def _record(event: Any) -> bytes:
-    """An event as it stands in a file: length and contents, each with its check sum."""
+    """An event in the file format: its length and its contents, each with a checksum."""
     from tensorboard.summary.writer.record_writer import RecordWriter
 
     buffer = io.BytesIO()

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from memlm.config.training import QATrainConfig, TrainConfig
 from memlm.errors import MemlmError
+from memlm.evaluation.perplexity import Tick
 from memlm.models.base import StoredModel
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
@@ -24,7 +25,6 @@ from memlm.training.progress import Progress, Totals
 from memlm.training.schedule import Annealing, Halving
 
 REASONS = ("max_steps", "epochs", "min_lr")  # why training is over: of several restarts' reasons, the first one here
-Tick = Callable[[int, int], None]
 
 logger = logging.getLogger(__name__)
 

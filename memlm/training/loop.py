@@ -9,10 +9,11 @@ from typing import Any
 
 from memlm.config.training import QATrainConfig, TrainConfig
 from memlm.errors import MemlmError
+from memlm.evaluation.perplexity import Tick
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
 from memlm.training.interfaces import DivergedError, Observers, Requests
-from memlm.training.learner import Learner, Tick
+from memlm.training.learner import Learner
 
 MAX_HALVINGS = 5
 STOPPED = "stopped"  # why training is over, where a stop was asked for
@@ -205,4 +206,4 @@ def restore_best(learner: Learner, run: RunFolder) -> None:
     if learner.best.is_best:
         checkpoint.save(run.best, learner.extract(), learner.about_best)
     elif learner.best.best_step == steps[1]:
-        checkpoint.go_back(run.best)
+        checkpoint.restore_previous(run.best)

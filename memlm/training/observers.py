@@ -7,7 +7,7 @@ from memlm.config.run import Config, QAConfig
 from memlm.evaluation import attention
 from memlm.evaluation.plots.pictures import pixels
 from memlm.runs.folder import RunFolder
-from memlm.runs.tensorboard import Curves, write_result
+from memlm.runs.tensorboard import EventWriter, write_result
 from memlm.training.interfaces import Observer
 from memlm.training.learner import Learner
 from memlm.training.progress import Totals
@@ -21,27 +21,27 @@ class TensorBoard(Observer):
 
     def __init__(self, config: Config | QAConfig) -> None:
         self.config = config
-        self.curves: Curves | None = None
+        self.writer: EventWriter | None = None
 
     def began(self, learner: Learner, run: RunFolder) -> None:
         """A new file, which stands for the earlier ones up to where the run goes on."""
         self.run = run
-        self.curves = Curves(run.path, step=learner.logged_step, epoch=learner.epoch)
+        self.writer = EventWriter(run.path, step=learner.logged_step, epoch=learner.epoch)
 
     def point(self, learner: Learner, recent: Totals, figures: Mapping[str, float]) -> None:
         """A point by step."""
-        assert self.curves is not None
-        self.curves.add("step", figures, learner.steps)
+        assert self.writer is not None
+        self.writer.add_scalars("step", figures, learner.steps)
 
     def epoch(self, learner: Learner, metrics: dict[str, Any], best: bool) -> None:
         """A point by epoch."""
-        assert self.curves is not None
-        self.curves.add("epoch", learner.points(metrics), learner.epoch)
+        assert self.writer is not None
+        self.writer.add_scalars("epoch", learner.points(metrics), learner.epoch)
 
     def ended(self, learner: Learner, summary: dict[str, Any] | None) -> None:
         """The results, in place of those of an earlier end. Raises MemlmError if they can't be written."""
-        assert self.curves is not None
-        self.curves.close()
+        assert self.writer is not None
+        self.writer.close()
         if summary is not None:
             write_result(self.run.path, self.config, results_of(summary), learner.steps)
 
@@ -54,11 +54,11 @@ class AttentionPictures(Observer):
 
     def epoch(self, learner: Learner, metrics: dict[str, Any], best: bool) -> None:
         """Draw the average attention over the validation split."""
-        assert self.board.curves is not None
+        assert self.board.writer is not None
         if isinstance(learner, TextLearner):
             figure = attention.picture(learner.extract(), learner.valid, learner.epoch)
             if figure is not None:
-                self.board.curves.picture("epoch/attention", pixels(figure), learner.epoch)
+                self.board.writer.add_image("epoch/attention", pixels(figure), learner.epoch)
 
 
 def results_of(summary: Mapping[str, Any]) -> dict[str, float]:

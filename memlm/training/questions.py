@@ -19,9 +19,10 @@ from memlm.data.questions.batches import Ids, plan_question_epoch
 from memlm.data.questions.encode import QuestionSet, hold_out
 from memlm.evaluation.answers import answer_all, judge
 from memlm.evaluation.inputs import Feed
+from memlm.evaluation.perplexity import Tick
 from memlm.models.answerer import Answerer
 from memlm.runs import checkpoint
-from memlm.training.learner import Learner, Tick
+from memlm.training.learner import Learner
 from memlm.training.optim import ClippedSGD
 from memlm.training.progress import Progress, Totals
 from memlm.training.schedule import Halving

@@ -18,7 +18,7 @@ from memlm.config.training import TrainConfig
 from memlm.data.batches import EMPTY, NOTHING, Batch, Span, gather, gather_together, plan_epoch
 from memlm.data.corpus.reading import Tokens
 from memlm.evaluation.inputs import to_tensors
-from memlm.evaluation.perplexity import token_nats, total
+from memlm.evaluation.perplexity import Tick, token_nats, total
 from memlm.kernels.cuda_graph import CapturedUpdate, Update
 from memlm.models.base import LanguageModel, State
 from memlm.models.device import choose_precision
@@ -27,7 +27,7 @@ from memlm.models.memn2n import MemN2N
 from memlm.models.stacked import StackedMemN2N
 from memlm.runs import checkpoint
 from memlm.training import metrics
-from memlm.training.learner import Learner, Tick
+from memlm.training.learner import Learner
 from memlm.training.optim import ClippedSGD
 from memlm.training.progress import Progress, Totals
 from memlm.training.schedule import Annealing
@@ -59,7 +59,7 @@ class TextLearner(Learner):
         self.head.precision = choose_precision(config.precision, device)
         self.optimizer = ClippedSGD(model.parameters(), clip=config.clip, over=over, restarts=config.restarts)
         self.train, self.valid = train, valid
-        captured = device.type == "cuda" and not self.head.asks_device
+        captured = device.type == "cuda" and not self.head.waits_for_device
         self._update: Update = CapturedUpdate(self._updated) if captured else self._updated
         self.set_rates()
 
@@ -131,7 +131,7 @@ class TextLearner(Learner):
 
     def validate(self, tick: Tick = lambda done, total: None) -> bool:
         """Score the validation text (T,) and end the epoch of each restart that trained."""
-        nats = np.atleast_2d(token_nats(self.model, self.valid, tick=lambda: tick(0, 0)))
+        nats = np.atleast_2d(token_nats(self.model, self.valid, tick=tick))
         before = self.best_restart, self.best and self.best.best_step
         norms, figures = self.parameter_norms(), {}
         for restart, progress in enumerate(self.progress):

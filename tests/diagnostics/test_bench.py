@@ -56,7 +56,7 @@ def test_figures_as_table_json_and_picture(memlm: Callable[..., Result], tmp_pat
     assert result["eval_float32"] == pytest.approx(ms["per_window_eval"] / 16 * 64 / ms["eval_float32"])
 
 
-@pytest.mark.parametrize(("name", "message"), [("speed.jpg", "ends in .png"), ("none/speed.png", "no folder none")])
+@pytest.mark.parametrize(("name", "message"), [("speed.jpg", "end in .png"), ("none/speed.png", "no folder none")])
 def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(
     name: str, message: str, memlm: Callable[..., Result]
 ):
@@ -66,9 +66,9 @@ def test_a_picture_that_cannot_be_drawn_is_refused_before_the_work(
 
 
 def test_the_steps_to_a_full_bar_are_as_many_as_are_taken(small: None):
-    ticks = []
-    bench.run(rounds=1, device="cpu", tick=lambda: ticks.append(1))
-    assert len(ticks) == bench.turns(1)
+    ticks: list[tuple[int, int]] = []
+    bench.run(rounds=1, device="cpu", tick=lambda done, total: ticks.append((done, total)))
+    assert ticks == [(done, bench.turns(1)) for done in range(1, bench.turns(1) + 1)]
 
 
 def test_cases_take_turns():

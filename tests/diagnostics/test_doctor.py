@@ -70,7 +70,7 @@ def test_a_perplexity_that_is_not_the_one_noted_is_found(run: Path, corpus: Path
     (run / "env.json").write_text(json.dumps(env))
     check = runs.check_run(run)
     assert check.ok is False
-    assert "noted" in check.found
+    assert "recorded" in check.found
 
 
 def test_what_an_old_run_did_not_note_is_said_and_no_failure(run: Path, corpus: Path, tmp_path: Path):
@@ -79,11 +79,11 @@ def test_what_an_old_run_did_not_note_is_said_and_no_failure(run: Path, corpus: 
     (old / "config.toml").write_text(config.replace("/tmp/memlm-golden/corpus", "/nowhere"))
     check = runs.check_run(old)
     assert check.ok is None
-    assert "its text, /nowhere, is not here" in check.found
+    assert "its text, /nowhere, is not on this machine" in check.found
     (old / "config.toml").write_text(config.replace("/tmp/memlm-golden/corpus", str(corpus)))
     check = runs.check_run(old)
     assert check.ok is None
-    assert "noted no hashes; no perplexity was noted" in check.found
+    assert "without hashes; no perplexity was recorded" in check.found
     shutil.rmtree(run / "best")
     assert runs.check_run(run).ok is None
 
@@ -139,4 +139,4 @@ def test_a_resume_that_is_not_exact_is_found(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(doctor, "_memlm", lambda *words: Process())
     monkeypatch.setattr(doctor, "_state", lambda run: {"weights": run.name, "metrics.jsonl": 1})
     check = doctor._resumes(tmp_path, "lstm")
-    assert (check.ok, check.found.endswith("otherwise than a run that was not: weights")) == (False, True)
+    assert (check.ok, check.found.endswith("differs from a run that was not: weights")) == (False, True)

@@ -7,7 +7,7 @@ import pytest
 
 from memlm.errors import MemlmError
 from memlm.evaluation.perplexity import TokenNats
-from memlm.experiments.bootstrap import paired, resampled_means
+from memlm.experiments.bootstrap import paired_difference, resampled_means
 
 Noise = Callable[[np.random.Generator], TokenNats]
 
@@ -52,14 +52,14 @@ def test_the_interval_has_its_stated_coverage(
 ):
     trials = rounds(300, 4000)
     pairs = (pair_of_models(difference + noise(rng), rng) for _ in range(trials))
-    found = [paired(*pair, resamples=400, seed=seed) for seed, pair in enumerate(pairs)]
+    found = [paired_difference(*pair, resamples=400, seed=seed) for seed, pair in enumerate(pairs)]
     covered = sum(each.low <= difference <= each.high for each in found) / trials
     assert 0.90 <= covered <= 0.985
     if difference == 0:  # no false alarms beyond the level
-        assert sum(each.told for each in found) / trials <= 0.10
+        assert sum(each.significant for each in found) / trials <= 0.10
         assert 0.4 < np.mean([each.probability for each in found]) < 0.6
     else:
-        assert sum(each.told and each.nats > 0 for each in found) / trials > 0.8
+        assert sum(each.significant and each.nats > 0 for each in found) / trials > 0.8
 
 
 @pytest.mark.parametrize(("noise", "length"), [(sentences, 1), (articles, 10)])
@@ -74,36 +74,36 @@ def test_short_blocks_would_be_too_sure(noise: Noise, length: int, rng: np.rando
 
 def test_the_same_seed_gives_the_same_interval(rng: np.random.Generator):
     one, other = pair_of_models(0.1 + sentences(rng), rng)
-    assert paired(one, other, seed=1) == paired(one, other, seed=1)
-    assert paired(one, other, seed=1) != paired(one, other, seed=2)
+    assert paired_difference(one, other, seed=1) == paired_difference(one, other, seed=1)
+    assert paired_difference(one, other, seed=1) != paired_difference(one, other, seed=2)
 
 
 def test_it_does_not_matter_which_comes_first(rng: np.random.Generator):
     one, other = pair_of_models(0.1 + sentences(rng), rng)
-    forth, back = paired(one, other), paired(other, one).reversed
+    forth, back = paired_difference(one, other), paired_difference(other, one).reversed
     assert forth.nats == pytest.approx(float(np.mean(one - other)))
     for name in ("nats", "low", "high", "probability"):
         assert getattr(forth, name) == pytest.approx(getattr(back, name))
-    assert forth.told == back.told
+    assert forth.significant == back.significant
 
 
 def test_a_model_does_not_differ_from_itself(rng: np.random.Generator):
     nats = rng.exponential(4, size=T)
-    same = paired(nats, nats)
+    same = paired_difference(nats, nats)
     assert (same.nats, same.low, same.high, same.probability) == (0, 0, 0, 0.5)
-    assert not same.told
+    assert not same.significant
 
 
 def test_a_clear_difference_is_never_certain(rng: np.random.Generator):
     one, other = pair_of_models(sentences(rng) - 3, rng)
-    clear = paired(one, other, resamples=999)
-    assert clear.told
+    clear = paired_difference(one, other, resamples=999)
+    assert clear.significant
     assert clear.probability == 999.5 / 1000
-    assert clear.figures()["perplexity_ratio"] == pytest.approx(np.exp(np.mean(one - other)))
+    assert clear.to_dict()["perplexity_ratio"] == pytest.approx(np.exp(np.mean(one - other)))
 
 
 def test_what_cannot_be_told_is_refused():
     with pytest.raises(MemlmError, match="a text of 999 words is too short to tell a difference: it needs 1,000"):
-        paired(np.ones(999), np.ones(999))
-    with pytest.raises(MemlmError, match="a word is impossible under one of the models"):
-        paired(np.full(2000, np.inf), np.ones(2000))
+        paired_difference(np.ones(999), np.ones(999))
+    with pytest.raises(MemlmError, match="a word has probability 0 under one of the models"):
+        paired_difference(np.full(2000, np.inf), np.ones(2000))

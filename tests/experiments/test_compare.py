@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from memlm.cli import main
 from memlm.cli.compare import in_words
 from memlm.evaluation import records
-from memlm.evaluation.plots.curves import Curve, draw
+from memlm.evaluation.plots.curves import Curve, perplexity_curves
 from memlm.experiments.bootstrap import Difference
 from tests.helpers.command_line import SMALL, Memlm, refused
 
@@ -162,12 +162,12 @@ def test_curves_are_drawn_and_nothing_is_overwritten_unasked(ending: str, two: t
     else:
         assert f"runs/a: {perplexity:.2f} (epoch 4)".encode() in content
         assert b"runs/b: " in content
-    assert "it is there already" in refused(memlm("compare", *two, "--plot", picture))
+    assert "it exists already" in refused(memlm("compare", *two, "--plot", picture))
     picture.write_bytes(b"")
     assert memlm("compare", *two, "--plot", picture, "--overwrite").exit_code == 0
     assert picture.read_bytes() == content
     assert [path.name for path in Path().iterdir() if "curves" in path.name] == [picture.name]
-    assert "ends in .png" in refused(memlm("compare", *two, "--plot", "curves.jpg"))
+    assert "must end in .png" in refused(memlm("compare", *two, "--plot", "curves.jpg"))
     assert "no folder none" in refused(memlm("compare", *two, "--plot", "none/curves.png"))
 
 
@@ -178,14 +178,14 @@ def history(*valid: float | None) -> list[dict[str, Any]]:
 @pytest.mark.parametrize("worst", [900.0, math.inf])
 def test_curves_of_what_is_not_finite_are_drawn(worst: float, tmp_path: Path):
     curves = [Curve(run="a", perplexity=math.inf, history=history(worst, worst))]
-    draw(curves, title="a").savefig(tmp_path / "curves.svg")
+    perplexity_curves(curves, title="a").savefig(tmp_path / "curves.svg")
 
 
 @pytest.mark.parametrize("worst", [900.0, 6.0])
 def test_what_the_curves_show(worst: float):
     curves = [Curve(run=f"runs/{i}", perplexity=4.5, history=history(worst, 5 + i, None)) for i in range(9)]
     curves.append(Curve(run="counted", perplexity=4.75, history=history(4.75)))
-    (ax,) = draw(curves, title="$x", floor=3.18).axes
+    (ax,) = perplexity_curves(curves, title="$x", floor=3.18).axes
     drawn = [line for line in ax.get_lines() if str(line.get_label()).startswith("runs/")]
     for i, line in enumerate(drawn):
         assert np.array_equal(line.get_ydata(), [worst, 5 + i, np.nan], equal_nan=True)
@@ -218,7 +218,7 @@ def test_a_damaged_history_is_refused(two: tuple[Path, Path], memlm: Memlm):
 def test_differences_too_large_for_a_float():
     told = difference(1.0, 1.0, 1.0, 0.5).reversed
     far = replace(told, nats=900.0, low=800.0, high=1000.0)
-    assert far.figures()["perplexity_ratio"] == math.inf
+    assert far.to_dict()["perplexity_ratio"] == math.inf
     assert in_words(replace(far, low=-1.0), "b", "a", "test").startswith(
         "no difference can be told between a and b on test: b has inf % higher perplexity"
     )

@@ -151,7 +151,7 @@ def test_a_story_is_drawn(rng: np.random.Generator):
     asked = random_questions(rng)
     words = vocabulary(asked)
     answer = ask(answerer(words, init_std=0.2), words, next(q for q in asked if len(q.story) < 5))
-    figure = story.story_attended(answer)
+    figure = story.attention_over_story(answer)
     (ax,) = figure.axes
     assert [label.get_text() for label in ax.get_yticklabels()] == [*answer.sentences, "(no sentence)"]
     assert answer.attention is not None
@@ -161,5 +161,5 @@ def test_a_story_is_drawn(rng: np.random.Generator):
     assert answer.supporting is not None
     bold = [label.get_fontweight() == "bold" for label in ax.get_yticklabels()]
     assert bold == [*answer.supporting, False]
-    with pytest.raises(MemlmError, match="no memory to look at"):
-        story.story_attended(replace(answer, attention=None))
+    with pytest.raises(MemlmError, match="no memory to attend to"):
+        story.attention_over_story(replace(answer, attention=None))

@@ -292,4 +292,4 @@ def test_the_baseline_without_a_memory_answers_too(memlm: Callable[..., Result],
     shown = memlm("ask", run, "Where is Mary?", "--story", tmp_path / "story.txt")
     assert (shown.exit_code, "hop" in shown.output, "mary went to the hall" in shown.output) == (0, False, True)
     refused = memlm("ask", run, "Where is Mary?", "--story", tmp_path / "story.txt", "--plot", "a.svg")
-    assert (refused.exit_code, "this model has no memory to look at" in refused.output) == (2, True)
+    assert (refused.exit_code, "this model has no memory to attend to" in refused.output) == (2, True)

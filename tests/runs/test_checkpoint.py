@@ -64,7 +64,7 @@ def test_a_damaged_one_is_replaced_by_the_one_before_it_and_that_is_said(
     assert state.step == 1
     (line,) = caplog.messages
     assert f"{last / 'model.safetensors'} is damaged" in line
-    assert f"{last}.previous, the one before it, is whole and is used instead" in line
+    assert f"the previous checkpoint, {last}.previous, is whole and is used instead" in line
 
     checkpoint.set_aside(last, state)
     save(last, 3)  # does not put the damaged one in the place of the whole one
@@ -120,10 +120,10 @@ def test_a_missing_file_is_named(name: str, tmp_path: Path):
     ("meta", "message"),
     [
         ('{"format": 99}', "has format 99, not 1 or 2: use the memlm that wrote it"),
-        ('{"format": 2}', "its sha256 is not the one it was written with"),
+        ('{"format": 2}', "is damaged: its contents do not match its sha256"),
         ("{", "is damaged: it is not JSON"),
         ("[" * 100_000, "is damaged: it is not JSON"),
-        ("[]", "it does not say its format"),
+        ("[]", "is damaged: it has no format"),
     ],
 )
 def test_damage_is_named(meta: str, message: str, tmp_path: Path):
@@ -147,7 +147,7 @@ def test_damage_in_the_first_format_which_had_no_hashes_is_named(tmp_path: Path)
     assert checkpoint.read(tmp_path / "last").step == 1
     weights = tmp_path / "last" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-5])
-    with pytest.raises(MemlmError, match=r"model\.safetensors is damaged: it does not hold tensors"):
+    with pytest.raises(MemlmError, match=r"model\.safetensors is damaged: it is not a safetensors file"):
         checkpoint.read(tmp_path / "last")
 
 
@@ -155,7 +155,7 @@ def test_damage_in_the_first_format_which_had_no_hashes_is_named(tmp_path: Path)
     ("other", "message"),
     [
         (make(units=5), "'transition' is (4, 4), not (5, 5)"),
-        (make(tying="adjacent", hops=3), "is of another model"),
+        (make(tying="adjacent", hops=3), "belongs to another model"),
     ],
 )
 def test_another_shape_is_named(other: LanguageModel, message: str, tmp_path: Path):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from memlm.errors import MemlmError
-from memlm.runs.tensorboard import Curves
+from memlm.runs.tensorboard import EventWriter
 from tests.helpers.command_line import SMALL, Memlm
 from tests.helpers.faults import fail_disk_call
 from tests.helpers.tensorboard import curves
@@ -66,29 +66,29 @@ def test_each_epoch_has_a_picture_of_its_attention(memlm: Memlm, corpus: Path):
 
 def test_points_wait_while_the_disk_is_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """No half of a point is written and none is lost; that they can't be written is said at the end."""
-    points = Curves(tmp_path)
-    points.add("step", {"loss": 1.0}, 10)
+    points = EventWriter(tmp_path)
+    points.add_scalars("step", {"loss": 1.0}, 10)
     with fail_disk_call(monkeypatch, 0, errno.ENOSPC):
-        points.add("step", {"loss": 2.0}, 20)
-        with pytest.raises(MemlmError, match="No space left on device; all but the latest curves is saved"):
+        points.add_scalars("step", {"loss": 2.0}, 20)
+        with pytest.raises(MemlmError, match="No space left on device; only the latest points of the curves are lost"):
             points.close()
     assert [event.step for event in curves(tmp_path).Scalars("step/loss")] == [10]
-    points.add("step", {"loss": 3.0}, 30)
+    points.add_scalars("step", {"loss": 3.0}, 30)
     points.close()
     assert [event.step for event in curves(tmp_path).Scalars("step/loss")] == [10, 20, 30]
 
 
 def test_points_after_the_state_that_is_gone_back_to_are_dropped(tmp_path: Path):
-    first = Curves(tmp_path)
+    first = EventWriter(tmp_path)
     for step in (10, 20, 30, 40):
-        first.add("step", {"loss": float(step)}, step)
+        first.add_scalars("step", {"loss": float(step)}, step)
     for epoch in (1, 2):
-        first.add("epoch", {"loss": float(epoch)}, epoch)
+        first.add_scalars("epoch", {"loss": float(epoch)}, epoch)
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-3])  # killed while it wrote
-    again = Curves(tmp_path, step=30, epoch=1)
-    again.add("step", {"loss": 41.0}, 40)
-    again.add("epoch", {"loss": 22.0}, 2)
+    again = EventWriter(tmp_path, step=30, epoch=1)
+    again.add_scalars("step", {"loss": 41.0}, 40)
+    again.add_scalars("epoch", {"loss": 22.0}, 2)
     found = curves(tmp_path)
     assert [(event.step, event.value) for event in found.Scalars("step/loss")] == [
         (10, 10.0),

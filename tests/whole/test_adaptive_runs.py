@@ -59,7 +59,7 @@ def test_cut_offs_that_were_chosen_are_recorded_and_never_measured_again(
     chosen = settings(run)["cutoffs"]
     assert isinstance(chosen, str)
     assert chosen
-    monkeypatch.delattr(cutoffs, "measure")
+    monkeypatch.delattr(cutoffs, "measure_cost")
     resumed = memlm("train", "--resume", run, "--max-steps", 4)
     assert resumed.exit_code == 0, resumed.output
     assert settings(run)["cutoffs"] == chosen

@@ -250,7 +250,7 @@ def test_damaged_runs_are_named(run: Path, memlm: Memlm):
         memlm("eval", run)
     )
     (run / "env.json").rename(run / "env.json.away")  # of the first release, which did not note it
-    assert "model.safetensors is of another model" in refused(memlm("eval", run))
+    assert "model.safetensors belongs to another model" in refused(memlm("eval", run))
     (run / "env.json.away").rename(run / "env.json")
     (run / "config.toml").write_text(config)
     words = (run / "vocab.txt").read_text()
@@ -331,7 +331,7 @@ def test_a_damaged_last_state_is_said_and_the_one_before_it_goes_on(
     weights = run / "last" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
     assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
-    assert "runs/a/last.previous, the one before it, is whole and is used instead" in caplog.text
+    assert "the previous checkpoint, runs/a/last.previous, is whole and is used instead" in caplog.text
     assert weights.read_bytes() == Path("runs/b/last/model.safetensors").read_bytes()
     assert (run / "last.damaged").is_dir()
 

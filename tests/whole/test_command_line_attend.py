@@ -194,7 +194,7 @@ def test_refusals_of_one_line(run: Path, memlm: Memlm):
         (["--text", "a0", "--average"], "--text, --word and --all do not go with it"),
         (["--text", "a0", "--split", "test"], "--split goes with --average"),
         (["--average", "--split", "dev"], "has no split 'dev'"),
-        (["--text", "a0", "--plot", "a.jpg"], "a picture's name ends in .png, .svg, .pdf"),
+        (["--text", "a0", "--plot", "a.jpg"], "the name must end in .png, .svg, .pdf"),
         (["--text", "a0", "--plot", "none/a.png"], "there is no folder none"),
         (["--text", "a0 b0", "--word", "a0", "--plot", "a.png"], "to predict 'a0': no word stands before it"),
         (["--text", "a0 " * 50, "--all", "--plot", "a.png"], "there is room for 40 of each"),

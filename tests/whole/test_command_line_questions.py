@@ -169,15 +169,15 @@ def test_doctor_looks_at_every_task_of_a_run(memlm: Memlm, monkeypatch: pytest.M
     _summary(memlm, "run")
     check = runs.check_run(Path("run"))
     assert check.ok, check
-    assert "tasks: 3, hashes right; mean test error" in check.found
+    assert "tasks: 3, hashes are right; mean test error" in check.found
     summary = json.loads(Path("run/summary.json").read_text())
     summary["tasks"]["2"] = 0.0 if summary["tasks"]["2"] > 50 else 100.0
     Path("run/summary.json").write_text(json.dumps(summary))
     check = runs.check_run(Path("run"))
-    assert (check.ok, check.found.endswith("not as noted: task 2")) == (False, True)
+    assert (check.ok, check.found.endswith("different from the record: task 2")) == (False, True)
     monkeypatch.setattr("memlm.data.dataset.is_there", lambda name: False)
     check = runs.check_run(Path("run"))
-    assert (check.ok, "its questions, stories-qa, are not here" in check.found) == (None, True)
+    assert (check.ok, "its questions, stories-qa, are not on this machine" in check.found) == (None, True)
     weights = Path("run/task-3/last/model.safetensors")
     weights.write_bytes(weights.read_bytes()[:-1])
     check = runs.check_run(Path("run"))
@@ -276,7 +276,7 @@ def test_a_table_is_measured_beside_the_paper_and_resumed(memlm: Memlm, monkeypa
     assert f"{100 * support['2']:.1f}" in output.split("support %")[1]
     assert RunFolder.open(Path("runs/table1-1k/pe")).qa_config().train.device == "cpu"
     well(memlm(*command, "--device", "auto"))  # where it was computed is no matter of what was measured
-    assert "holds a run of other settings" in refused(memlm(*command[:-1], 3))
+    assert "has other settings: choose another --run-dir" in refused(memlm(*command[:-1], 3))
 
 
 @pytest.mark.parametrize(

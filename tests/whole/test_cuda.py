@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
+from memlm.training.restarts import Restarts
 
 from memlm.config.models import LSTMConfig, MemN2NConfig, ModelConfig
 from memlm.config.training import TrainConfig
@@ -16,7 +17,6 @@ from memlm.evaluation.perplexity import token_nats
 from memlm.kernels.cuda_graph import WARM_UP
 from memlm.models.base import LanguageModel
 from memlm.models.build import build, build_stacked
-from memlm.training.restarts import Restarts
 from memlm.training.text import Training
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
@@ -88,7 +88,7 @@ def test_captured_steps_train_as_the_cpu_does(model: LanguageModel) -> None:
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_step_never_waits_for_the_device(model: LanguageModel) -> None:
     training = Training(model, settings(model), CUDA)
-    if training.head.asks_device:
+    if training.head.waits_for_device:
         pytest.skip("an adaptive softmax asks how many targets each cluster has")
     train(training, 1)  # captures
     steps = epoch(training, 1)

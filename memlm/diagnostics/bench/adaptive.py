@@ -1,4 +1,4 @@
-"""The adaptive softmax against the full one: steps of training over a large vocabulary, all else the same."""
+"""The adaptive softmax against the full softmax: training steps with a large vocabulary, all else the same."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,8 +14,8 @@ from memlm.diagnostics.bench import cases
 from memlm.diagnostics.bench.measure import Case
 from memlm.models.layers import cutoffs
 
-VOCABULARY, TOKENS = 44_000, 400_000  # about as many words as Text8 has
-MODELS: dict[str, LSTMConfig | MemN2NConfig] = {  # Text8's in Sukhbaatar et al. 2015
+VOCABULARY, TOKENS = 44_000, 400_000  # the vocabulary has about the size of Text8's
+MODELS: dict[str, LSTMConfig | MemN2NConfig] = {  # the models for Text8 in Sukhbaatar et al. 2015
     "lstm": LSTMConfig(units=500),
     "memn2n": MemN2NConfig(units=500),
 }
@@ -30,32 +30,32 @@ RATIOS = {
 }
 
 
-def find_cutoffs(place: torch.device) -> dict[str, str]:
-    """By model, what `memlm train` would choose here."""
+def find_cutoffs(device: torch.device) -> dict[str, str]:
+    """The cutoffs that `memlm train` would choose on this machine, by model."""
     counts = id_counts(cases.zipf_tokens(VOCABULARY, TOKENS), VOCABULARY)
-    return {name: cutoffs.find(model, TRAIN[name], counts, place) for name, model in MODELS.items()}
+    return {name: cutoffs.find(model, TRAIN[name], counts, device) for name, model in MODELS.items()}
 
 
-def steps(chosen: Mapping[str, str], place: torch.device) -> dict[str, Case]:
-    """A step of each model, with either softmax."""
+def steps(chosen: Mapping[str, str], device: torch.device) -> dict[str, Case]:
+    """A training step of each model with each softmax. `chosen` are the cutoffs by model."""
     tokens = cases.zipf_tokens(VOCABULARY, TOKENS)
     found: dict[str, Case] = {}
     for name, model in MODELS.items():
         adaptive = replace(model, softmax="adaptive", cutoffs=chosen[name])
-        found[f"{name}_full"] = cases.training_step(model, TRAIN[name], tokens, VOCABULARY, place)
-        found[f"{name}_adaptive"] = cases.training_step(adaptive, TRAIN[name], tokens, VOCABULARY, place)
+        found[f"{name}_full"] = cases.training_step(model, TRAIN[name], tokens, VOCABULARY, device)
+        found[f"{name}_adaptive"] = cases.training_step(adaptive, TRAIN[name], tokens, VOCABULARY, device)
     return found
 
 
 def speedups(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The keys of RATIOS, from the seconds of the steps."""
+    """The ratios with the keys of RATIOS, from the seconds of the steps."""
     return {
         key: seconds[f"{name}_full"] / seconds[f"{name}_adaptive"] for key, name in zip(RATIOS, MODELS, strict=True)
     }
 
 
-def a_target(seconds: Mapping[str, float]) -> dict[str, dict[str, float]]:
-    """Microseconds a target."""
+def microseconds_per_target(seconds: Mapping[str, float]) -> dict[str, dict[str, float]]:
+    """Microseconds per target of each step."""
     bars = {
         f"{kind}, {model.name}": 1e6 * seconds[f"{name}_{kind}"] / TRAIN[name].batch_size
         for name, model in MODELS.items()
@@ -65,7 +65,7 @@ def a_target(seconds: Mapping[str, float]) -> dict[str, dict[str, float]]:
 
 
 def facts(seconds: Mapping[str, float], chosen: Mapping[str, str]) -> dict[str, Any]:
-    """What the speedups rest on, by model: the cut-offs, and tokens a second with either softmax."""
+    """The facts behind the speedups, by model: the cutoffs, and tokens per second with each softmax."""
     return {
         name: {"cutoffs": chosen[name]}
         | {kind: TRAIN[name].batch_size / seconds[f"{name}_{kind}"] for kind in ("full", "adaptive")}

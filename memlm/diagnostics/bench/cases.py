@@ -1,6 +1,6 @@
-"""What is timed: a training step or an evaluation of memlm, and what it is held against.
+"""The cases that are timed: a training step or an evaluation of memlm, and what it is compared with.
 
-R targets a step, D units, V words.
+R targets per step, D units, V words.
 """
 
 from collections.abc import Iterator
@@ -18,31 +18,40 @@ from memlm.data.corpus.reading import Tokens
 from memlm.diagnostics.bench import per_window
 from memlm.diagnostics.bench.measure import Case
 from memlm.evaluation.perplexity import token_nats
-from memlm.models.build import build
+from memlm.models.build import build, build_stacked
 from memlm.models.layers.head import SoftmaxHead
 from memlm.models.layers.products import product
 from memlm.models.memn2n import MemN2N
-from memlm.training.text import Training
+from memlm.training.text import SingleLearner, StackedLearner
 
-BATCHES = 64  # different batches that a case goes through, so that its words are not all in the cache
+BATCHES = 64  # number of different batches of a case, so that its words are not all in the cache
 
 
 def zipf_tokens(vocabulary_size: int, count: int) -> Tokens:
-    """A made-up text (count,) whose words are about as frequent as those of a real one: 1 / rank."""
+    """A random text (count,). The frequency of a word is 1 / rank, about as in real texts."""
     weights = 1 / np.arange(1, vocabulary_size + 1)
     rng = np.random.default_rng(0)
     return rng.choice(vocabulary_size, size=count, p=weights / weights.sum()).astype(np.int32)
 
 
-def make_training(model: ModelConfig, train: TrainConfig, vocabulary_size: int, device: torch.device) -> Training:
-    """A freshly initialised model, ready to train."""
-    return Training(build(model, vocabulary_size=vocabulary_size, eos=0, seed=1), train, device)
+def make_training(model: ModelConfig, train: TrainConfig, vocabulary_size: int, device: torch.device) -> SingleLearner:
+    """A newly initialised model, ready to train."""
+    return SingleLearner(build(model, vocabulary_size=vocabulary_size, eos=0, seed=1), train, device)
+
+
+def make_restarts(
+    model: MemN2NConfig, train: TrainConfig, vocabulary_size: int, device: torch.device
+) -> StackedLearner:
+    """Newly initialised restarts of a model, ready to train side by side."""
+    return StackedLearner(
+        build_stacked(model, vocabulary_size=vocabulary_size, eos=0, seeds=train.seeds), train, device
+    )
 
 
 def training_step(
     model: ModelConfig, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
 ) -> Case:
-    """One step of `memlm train`, reading its batch included."""
+    """One step of `memlm train`, with reading its batch."""
     training = make_training(model, train, vocabulary_size, device)
     spans = [span for span in plan_epoch(train, len(tokens), 0) if len(span.starts) * span.length == train.batch_size]
     turn = cycle(spans[:BATCHES])
@@ -55,7 +64,7 @@ def training_step(
 
 
 def evaluation(model: ModelConfig, tokens: Tokens, vocabulary_size: int, device: torch.device) -> Case:
-    """`memlm eval` of the tokens."""
+    """The scoring of the tokens, as in `memlm eval`."""
     built = build(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
     return lambda: token_nats(built, tokens)
 
@@ -63,7 +72,7 @@ def evaluation(model: ModelConfig, tokens: Tokens, vocabulary_size: int, device:
 def per_window_step(
     model: MemN2NConfig, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
 ) -> Case:
-    """A training step of the per-window formulation, with PyTorch's own loss, clip and optimizer."""
+    """A training step of the per-window formulation, with the loss, clipping and optimiser of PyTorch."""
     built = build(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
     assert isinstance(built, MemN2N)
     assert isinstance(built.head, SoftmaxHead)
@@ -85,7 +94,7 @@ def per_window_step(
 def per_window_evaluation(
     model: MemN2NConfig, tokens: Tokens, vocabulary_size: int, targets: int, device: torch.device
 ) -> Case:
-    """Scoring of `targets` targets by the per-window formulation."""
+    """The scoring of `targets` targets with the per-window formulation."""
     built = build(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
     assert isinstance(built, MemN2N)
     assert isinstance(built.head, SoftmaxHead)
@@ -102,7 +111,7 @@ def per_window_evaluation(
 
 
 def floor(rows: int, units: int, vocabulary_size: int, device: torch.device, *, onednn: bool = True) -> Case:
-    """The output layer's three products alone, in float32: by the kernel that memlm uses, or by torch.mm."""
+    """Only the three products of the output layer, in float32, with the function that memlm uses or with torch.mm."""
     hidden = torch.randn(rows, units, device=device)
     weight = torch.randn(units, vocabulary_size, device=device)
     multiply = product if onednn else torch.mm
@@ -118,7 +127,7 @@ def floor(rows: int, units: int, vocabulary_size: int, device: torch.device, *, 
 def plain_lstm_step(
     model: LSTMConfig, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
 ) -> Case:
-    """A training step of nn.LSTM, nn.Linear and cross_entropy, as a PyTorch tutorial has it."""
+    """A training step of nn.LSTM, nn.Linear and cross_entropy, as in a PyTorch tutorial."""
     embedding = nn.Embedding(vocabulary_size, model.units).to(device)
     lstm = nn.LSTM(model.units, model.units, model.layers).to(device)
     output = nn.Linear(model.units, vocabulary_size).to(device)
@@ -140,6 +149,7 @@ def plain_lstm_step(
 
 
 def _windows(tokens: Tokens, memory_size: int, rows: int, device: torch.device) -> Iterator[tuple[Tensor, Tensor]]:
+    """Batches of windows (rows, N) of N words, and of the words after them (rows, 1), without end."""
     rng = np.random.default_rng(1)
     pairs = []
     for _ in range(BATCHES):

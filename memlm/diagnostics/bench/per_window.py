@@ -1,9 +1,9 @@
-"""The per-window formulation of MemN2N, as the reference code and its ports have it: the yardstick of `memlm bench`.
+"""The per-window formulation of MemN2N, as in the reference code and its ports: the baseline of `memlm bench`.
 
-Each target gathers a copy of its own N words and is attended to by itself; autograd does the rest. Plain and slow, and
-what the sliding windows must equal, values and gradients (tests/test_memn2n.py).
+Each target gathers its own copy of N words and has its own attention. Autograd computes the gradients. It is plain and
+slow. The sliding windows must give the same values and gradients (tests/models/test_memn2n.py).
 
-B rows, L targets in a row, N memory slots, M = L+N-1 words, D units.
+B rows, L targets per row, N memory slots, M = L+N-1 words, D units.
 """
 
 from itertools import pairwise
@@ -16,7 +16,7 @@ from memlm.models.memn2n import MemN2N
 
 
 def hidden_states(model: MemN2N, inputs: Tensor) -> Tensor:
-    """(B, L, D) of the targets of inputs (B, M), from the model's parameters."""
+    """The hidden states (B, L, D) of the targets of inputs (B, M), from the model's parameters."""
     config = model.config
     windows = inputs.unfold(1, config.memory_size, 1)  # (B, L, N)
     filled = windows >= 0 if bool((inputs < 0).any()) else None

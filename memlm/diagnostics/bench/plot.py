@@ -1,4 +1,4 @@
-"""The figures of `memlm bench` as a picture."""
+"""A plot of the results of `memlm bench`."""
 
 from pathlib import Path
 from typing import Any
@@ -13,8 +13,11 @@ TITLES = {
 }
 
 
-def draw(result: dict[str, Any], path: Path) -> None:
-    """Draw the time a target, by formulation and batch size, and how a step's time grows with each size."""
+def save_plot(result: dict[str, Any], path: Path) -> None:
+    """Plot the time per target, by formulation and batch size, and the time per step, by each size.
+
+    Raises MemlmError if the file cannot be written.
+    """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(14, 6.5), layout="constrained")

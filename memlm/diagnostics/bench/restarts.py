@@ -10,10 +10,8 @@ from memlm.config.models import MemN2NConfig
 from memlm.config.training import TrainConfig
 from memlm.data.batches import gather_together, plan_epoch
 from memlm.data.corpus.reading import Tokens
-from memlm.diagnostics.bench.cases import BATCHES, training_step
+from memlm.diagnostics.bench.cases import BATCHES, make_restarts, training_step
 from memlm.diagnostics.bench.measure import Case
-from memlm.models.build import build_stacked
-from memlm.training.restarts import Restarts
 
 TOGETHER = 10
 RATIOS = {"lm_restarts_speedup": (f"{TOGETHER} restarts side by side, against one after another", "1 x")}
@@ -22,7 +20,7 @@ RATIOS = {"lm_restarts_speedup": (f"{TOGETHER} restarts side by side, against on
 def steps(
     model: MemN2NConfig, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
 ) -> dict[str, Case]:
-    """A step of a restart alone, and of all together."""
+    """A training step of one restart, and a training step of all restarts together."""
     rest = (tokens, vocabulary_size, device)
     together = replace(train, restarts=TOGETHER)
     return {"restart_alone": training_step(model, train, *rest), "restarts": step_together(model, together, *rest)}
@@ -31,9 +29,8 @@ def steps(
 def step_together(
     model: MemN2NConfig, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
 ) -> Case:
-    """One step of `memlm train --restarts`, reading its batch included."""
-    stacked = build_stacked(model, vocabulary_size=vocabulary_size, eos=0, seeds=train.seeds)
-    training = Restarts(stacked, train, device)
+    """One step of `memlm train --restarts`, with reading its batch."""
+    training = make_restarts(model, train, vocabulary_size, device)
     plans = [plan_epoch(replace(train, seed=seed), len(tokens), 0)[:BATCHES] for seed in train.seeds]
     turn = cycle(zip(*plans, strict=True))
     rows, length = train.batch_size // train.chunk_length, train.chunk_length
@@ -45,5 +42,5 @@ def step_together(
 
 
 def speedups(seconds: Mapping[str, float]) -> dict[str, float]:
-    """The keys of RATIOS, from the seconds of the steps."""
+    """The ratios with the keys of RATIOS, from the seconds of the steps."""
     return {"lm_restarts_speedup": TOGETHER * seconds["restart_alone"] / seconds["restarts"]}

@@ -1,1 +1,1 @@
-"""Pictures."""
+"""Plots of attention and of learning curves, drawn with matplotlib."""

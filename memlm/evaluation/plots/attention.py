@@ -1,4 +1,4 @@
-"""Draw attention weights.
+"""Plots of attention weights.
 
 K hops, N memory slots, P words of a memory, T predicted words, W words of a text.
 """
@@ -18,20 +18,21 @@ if TYPE_CHECKING:
 
 
 PALETTE = "magma_r"  # perceptually uniform, from nearly white to nearly black
-TICKS = (0, 0.05, 0.2, 0.5, 1)  # of a scale by square roots
+TICKS = (0, 0.05, 0.2, 0.5, 1)  # for a scale of square roots
 TITLE: dict[str, Any] = {"fontsize": 10, "loc": "left"}
-FIGURE_FROM, DARK_FROM = 0.05, 0.25  # weights that are written into their cell, and in white
-MOST_WORDS = 40  # in a picture of several predictions
+WRITTEN_FROM = 0.05  # smallest weight that is written into its cell
+DARK_FROM = 0.25  # larger weights are written in white
+MAX_WORDS = 40  # in a plot of several predictions
 
 Weights = npt.NDArray[np.float64]
 
 
 def average_attention(weights: Weights, title: str) -> "Figure":
-    """Mean weights (K, N), each hop scaled to a maximum of 1, which stands beside its row (the paper's Figure 3)."""
+    """Mean weights (K, N), as in the paper's Figure 3. Each hop is divided by its maximum, written beside its row."""
     from matplotlib.figure import Figure
 
     K, N = weights.shape
-    rows = 0.28 * K  # inches; places are given, not sought: a picture an epoch must cost next to nothing
+    rows = 0.28 * K  # inches; a fixed layout, because a plot per epoch should take almost no time
     height = rows + 0.95
     figure = Figure(figsize=(8, height))
     ax = figure.add_axes((0.07, 0.55 / height, 0.75, rows / height))
@@ -51,15 +52,18 @@ def average_attention(weights: Weights, title: str) -> "Figure":
     return figure
 
 
-def words_attended(words: Sequence[str], weights: Weights, alone: Sequence[bool], title: str) -> "Figure":
-    """Weights (K, P) by hop and word; those of words that do not stand `alone` are figures without a colour."""
+def attention_over_words(words: Sequence[str], weights: Weights, alone: Sequence[bool], title: str) -> "Figure":
+    """Weights (K, P) by hop and word.
+
+    An item of `words` that is not `alone` is a group of words. Its weights are written, but its cells have no colour.
+    """
     from matplotlib.figure import Figure
 
     K, P = weights.shape
     figure = Figure(figsize=(max(6.0, 2.0 + 0.36 * P), 1.9 + 0.32 * K), layout="constrained")
     ax = figure.subplots()
-    image = heat(ax, np.where(alone, weights, np.nan))
-    for hop, at in np.argwhere(weights >= FIGURE_FROM):
+    image = heat_map(ax, np.where(alone, weights, np.nan))
+    for hop, at in np.argwhere(weights >= WRITTEN_FROM):
         weight = weights[hop, at]
         color = ("white" if weight > DARK_FROM else "black") if alone[at] else "gray"
         ax.text(at, hop, f"{weight:.2f}".removeprefix("0"), ha="center", va="center", fontsize=7, color=color)
@@ -71,15 +75,18 @@ def words_attended(words: Sequence[str], weights: Weights, alone: Sequence[bool]
     return figure
 
 
-def text_attended(words: Sequence[str], predicted: Sequence[str], weights: Weights, title: str) -> "Figure":
-    """A panel a hop: weights (K, T, W) by predicted word and past word; not a number where a word is not in memory."""
+def attention_over_text(words: Sequence[str], predicted: Sequence[str], weights: Weights, title: str) -> "Figure":
+    """One panel per hop: weights (K, T, W) by predicted word and past word; NaN if a word is not in the memory.
+
+    Raises MemlmError for more than MAX_WORDS words or predictions.
+    """
     from matplotlib.figure import Figure
 
     K, T, W = weights.shape
-    if W > MOST_WORDS or T > MOST_WORDS:
+    if W > MAX_WORDS or T > MAX_WORDS:
         raise MemlmError(
-            f"can't draw {T} predictions over {W} words: there is room for {MOST_WORDS} of each; give a shorter text, "
-            f"or choose a --word that it has once"
+            f"can't draw {T} predictions over {W} words: there is room for {MAX_WORDS} of each; give a shorter text, "
+            f"or a --word that occurs once in it"
         )
     across = min(K, 3)
     down = -(-K // across)
@@ -87,7 +94,7 @@ def text_attended(words: Sequence[str], predicted: Sequence[str], weights: Weigh
     figure = Figure(figsize=size, layout="constrained")
     panels = figure.subplots(down, across, sharex=True, sharey=True, squeeze=False).flatten()
     for hop, ax in enumerate(panels[:K]):
-        image = heat(ax, weights[hop])
+        image = heat_map(ax, weights[hop])
         ax.set_title(f"hop {hop + 1}", fontsize=9)
         ax.set_yticks(range(T), predicted, fontsize=7, parse_math=False)
         _name_words(ax, words, 7)
@@ -101,8 +108,8 @@ def text_attended(words: Sequence[str], predicted: Sequence[str], weights: Weigh
     return figure
 
 
-def heat(ax: "Axes", weights: Weights) -> "AxesImage":
-    """Weights as colours, by their square root: a hop that spreads them over many words is to be seen too."""
+def heat_map(ax: "Axes", weights: Weights) -> "AxesImage":
+    """Draw weights as colours, by their square root: small weights stay visible if a hop attends to many words."""
     from matplotlib.colors import PowerNorm
 
     return ax.imshow(weights, aspect="auto", cmap=PALETTE, norm=PowerNorm(0.5, vmin=0, vmax=1))

@@ -1,4 +1,4 @@
-"""Perplexity by epoch of several runs, as a picture."""
+"""A plot of learning curves: perplexity by epoch of several runs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -11,26 +11,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-# Told apart by those who see few colours too: Okabe and Ito, "Color universal design", 2008; without its yellow,
-# which is faint on white.
+# Colours that colour-blind readers can distinguish: Okabe and Ito, "Color universal design", 2008. Their yellow is not
+# used, because it is faint on white.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-MARKERS = "osD^vPX"  # when the colours begin again
+MARKERS = "osD^vPX"  # the next one is used each time the colours start again
 
 
 @dataclass(frozen=True, kw_only=True)
 class Curve:
-    """A run with its validation perplexity, and the lines of its metrics.jsonl."""
+    """A run: its name, its best validation perplexity, and the lines of its metrics.jsonl."""
 
     run: str
     perplexity: float
     history: Sequence[Mapping[str, Any]]
 
 
-def draw(curves: Sequence[Curve], *, title: str, floor: float | None = None) -> "Figure":
-    """Validation and training perplexity by epoch, with a mark at each run's best one.
+def perplexity_curves(curves: Sequence[Curve], *, title: str, floor: float | None = None) -> "Figure":
+    """Validation and training perplexity by epoch, with a mark at the best epoch of each run.
 
-    A run of one epoch, as of a model that is counted and not trained, is a line across. `floor` is the validation
-    perplexity that no model can be below.
+    A run of one epoch is a horizontal line: for example an n-gram model, which is counted, not trained. `floor` is the
+    lowest validation perplexity that any model can have.
     """
     from matplotlib.figure import Figure
     from matplotlib.ticker import LogLocator, MaxNLocator, NullLocator, StrMethodFormatter
@@ -67,7 +67,7 @@ def _draw_one(ax: Any, curve: Curve, color: str, marker: str) -> None:
         return
     epochs = [line["epoch"] for line in curve.history]
     valid, train = ([_or_nan(line[f"{part}_perplexity"]) for line in curve.history] for part in ("valid", "train"))
-    best = min(range(len(valid)), key=lambda i: (valid[i] != valid[i], valid[i]))  # what is not a number comes last
+    best = min(range(len(valid)), key=lambda i: (valid[i] != valid[i], valid[i]))  # NaN comes last
     label = f"{curve.run}: {shown(curve.perplexity)} (epoch {epochs[best]})"
     ax.plot(epochs, train, color=color, alpha=0.6, linewidth=1, linestyle=(0, (4, 2)))
     ax.plot(epochs, valid, color=color, linewidth=2, marker=marker, markevery=[best], label=label)

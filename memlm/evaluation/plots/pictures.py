@@ -1,4 +1,4 @@
-"""Write figures to files, or as pixels."""
+"""Saves matplotlib figures as files, or converts them to pixels."""
 
 import warnings
 from pathlib import Path
@@ -17,23 +17,26 @@ TYPES = (".png", ".svg", ".pdf")
 
 
 def check_file(path: Path, *, overwrite: bool = False) -> None:
-    """Refuse, before the work, a picture that can't be drawn or put there."""
+    """Raise MemlmError if a picture cannot be saved as `path`. Call it before the work that the picture needs."""
     if path.suffix not in TYPES:
-        raise MemlmError(f"can't draw {path}: a picture's name ends in {', '.join(TYPES)}")
+        raise MemlmError(f"can't draw {path}: the name must end in {', '.join(TYPES)}")
     if not path.parent.is_dir():
         raise MemlmError(f"can't draw {path}: there is no folder {path.parent}")
     if path.exists() and not overwrite:
-        raise MemlmError(f"can't draw {path}: it is there already; choose another name, or give --overwrite")
+        raise MemlmError(f"can't draw {path}: it exists already; choose another name, or give --overwrite")
 
 
 def save(figure: "Figure", path: Path) -> None:
-    """Write a picture in the type that its name ends in, whole or not at all; the words of an SVG stay text."""
+    """Save a figure, whole or not at all. The end of the name decides the type: .png, .svg or .pdf.
+
+    The words in an SVG stay text. Raises MemlmError if the file cannot be written.
+    """
     import matplotlib
 
     new = path.with_name(f".{path.stem}.new{path.suffix}")
     try:
         with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "memlm"}), warnings.catch_warnings():
-            warnings.filterwarnings("ignore", "Glyph .* missing")  # a letter that the font lacks is drawn as a box
+            warnings.filterwarnings("ignore", "Glyph .* missing")  # a missing letter is drawn as a box
             figure.savefig(new, dpi=130, metadata={"Date": None} if path.suffix == ".svg" else None)
         new.replace(path)
     except OSError as error:
@@ -43,7 +46,7 @@ def save(figure: "Figure", path: Path) -> None:
 
 
 def pixels(figure: "Figure") -> npt.NDArray[np.uint8]:
-    """The picture as (height, width, 3), for TensorBoard."""
+    """The figure as pixels (height, width, 3), for TensorBoard."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     canvas: Any = FigureCanvasAgg(figure)

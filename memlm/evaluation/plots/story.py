@@ -1,11 +1,11 @@
-"""A story as a picture, after the paper's Figure 2: sentences down, hops across, the weight of each in its cell."""
+"""A plot of the attention over a story, like the paper's Figure 2: a row per sentence, a column per hop."""
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from memlm.errors import MemlmError
-from memlm.evaluation.plots.attention import DARK_FROM, heat
+from memlm.evaluation.plots.attention import DARK_FROM, heat_map
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 NOTHING = "(no sentence)"
-WRITTEN_FROM = 0.005  # a smaller one would be 0.00
+WRITTEN_FROM = 0.005  # smallest weight that is written; a smaller one would be 0.00
 PLAIN: dict[str, Any] = {"fontsize": 9, "parse_math": False}
 
 
-def story_attended(answer: "Answer") -> "Figure":
-    """The attention over the story's sentences (K, S); those that the answer follows from are in bold.
+def attention_over_story(answer: "Answer") -> "Figure":
+    """The attention weights (K, S) of an answer over the S sentences of its story. Supporting sentences are in bold.
 
     Raises MemlmError for a model without a memory.
     """
@@ -27,7 +27,7 @@ def story_attended(answer: "Answer") -> "Figure":
 
     weights = answer.attention
     if weights is None:
-        raise MemlmError("there is nothing to draw: this model has no memory to look at")
+        raise MemlmError("there is nothing to draw: this model has no memory to attend to")
     names = list(answer.sentences)
     if answer.nothing is not None and answer.nothing.max() >= WRITTEN_FROM:
         weights = np.hstack([weights, answer.nothing[:, None]])
@@ -36,7 +36,7 @@ def story_attended(answer: "Answer") -> "Figure":
     longest = max(map(len, names))
     figure = Figure(figsize=(1.6 + 0.075 * longest + 0.7 * K, 1.1 + 0.24 * S), layout="constrained")
     ax = figure.subplots()
-    heat(ax, weights.T)
+    heat_map(ax, weights.T)
     for k, s in np.argwhere(weights >= WRITTEN_FROM):
         color = "white" if weights[k, s] > DARK_FROM else "black"
         ax.text(k, s, f"{weights[k, s]:.2f}", ha="center", va="center", fontsize=8, color=color)

@@ -1,1 +1,1 @@
-"""Layers that the models share."""
+"""Layers that several models share."""

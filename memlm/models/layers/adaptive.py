@@ -1,9 +1,11 @@
 """The adaptive softmax of Grave, Joulin, Cissé, Grangier and Jégou 2017, https://arxiv.org/abs/1609.04309.
 
-Words are cut into the most frequent ones, the shortlist, and J clusters of rarer and rarer ones:
-p(word) = p(entry | h), of the shortlist's words and one entry a cluster, times p(word | cluster, h) in a cluster.
+The vocabulary is split into the most frequent words, the shortlist, and J clusters of rarer and rarer words. Part 0
+is a softmax over the shortlist and one entry per cluster. Part i is a softmax over the words of cluster i, 1 to J.
+A word of the shortlist has p(word | h) of part 0. A word of a cluster has p(entry of the cluster | h) of part 0 times
+p(word | cluster, h) of the cluster's part.
 
-R targets (rows), D units, V words, J clusters.
+R targets (rows), D units, V words, J clusters, n classes of a part, d units of a part.
 """
 
 from abc import abstractmethod
@@ -19,13 +21,13 @@ from memlm.models.layers import softmax
 from memlm.models.layers.head import TrainableHead, accumulate, output_weight
 from memlm.models.layers.products import linear, product
 
-SHRINK = 4  # each cluster has this many times fewer units than the one before [section 4.3]
+SHRINK = 4  # each cluster has this many times fewer units than the cluster before it [section 4.3]
 
 
 class Part(NamedTuple):
-    """A softmax over the n words of a cluster, or the entries of part 0; of its gradients, in the same shapes.
+    """The weights of one part, or their gradients, which have the same shapes.
 
-    Weight (n, d), bias (n,) or None, and projection (d, D) of hidden states, or None where d is D.
+    Weight (n, d); bias (n,) or None; projection (d, D) of the hidden states, or None if d is D.
     """
 
     weight: Tensor
@@ -34,20 +36,21 @@ class Part(NamedTuple):
 
 
 class Routed(NamedTuple):
-    """The targets of one cluster, 1 to J: their places among the rows, and their ids from the cluster's first on."""
+    """The targets of one cluster, 1 to J: their row numbers, and their ids counted from the cluster's first word."""
 
     cluster: int
-    places: Tensor
+    rows: Tensor
     targets: Tensor
 
 
 class AdaptiveHead(TrainableHead):
-    """Exact, normalised probabilities of all V words; a target costs the shortlist and its own cluster.
+    """Exact, normalised probabilities of all V words. A target costs only part 0 and the part of its own cluster.
 
-    Words are in the order of their ids, which fall in frequency. `cutoffs` are the first ids of clusters 1 to J.
+    Word ids must be in order of falling frequency. `cutoffs` are the first ids of clusters 1 to J. Raises MemlmError
+    if a cutoff is not in the vocabulary.
     """
 
-    asks_device = True
+    waits_for_device = True
 
     def __init__(self, vocabulary_size: int, cutoffs: Sequence[int]) -> None:
         super().__init__()
@@ -56,15 +59,15 @@ class AdaptiveHead(TrainableHead):
                 f"cutoffs end at {cutoffs[-1]}; with {vocabulary_size} words in the vocabulary they must be below that"
             )
         self.cutoffs = tuple(cutoffs)
-        self.clusters = list(pairwise((*cutoffs, vocabulary_size)))  # (first id, past the last one)
+        self.clusters = list(pairwise((*cutoffs, vocabulary_size)))  # (first id, last id + 1)
 
     @abstractmethod
     def part(self, index: int) -> Part:
-        """The weights of part 0, of the shortlist's words and then the clusters' entries, or of cluster 1 to J."""
+        """The weights of a part. The classes of part 0 are the words of the shortlist, then the clusters' entries."""
 
     @abstractmethod
-    def take(self, index: int, grad: Part) -> None:
-        """Add to the gradients of a part's weights."""
+    def add_gradient(self, index: int, grad: Part) -> None:
+        """Add `grad` to the gradient of a part's weights."""
 
     def log_probabilities(self, hidden: Tensor) -> Tensor:
         """(R, D) -> (R, V), natural logarithms."""
@@ -80,40 +83,40 @@ class AdaptiveHead(TrainableHead):
         """-log p of each target: (R, D), (R,) -> (R,); differentiable."""
         entries, routed = self._route(targets)
         nats = softmax.nats(hidden, entries, *self.part(0)[:2])
-        for index, places, of in routed:
+        for index, rows, of in routed:
             weight, bias, projection = self.part(index)
-            rows = _projected(hidden[places], projection)
-            nats = nats.index_add(0, places, softmax.nats(rows, of, weight, bias))
+            states = _projected(hidden[rows], projection)
+            nats = nats.index_add(0, rows, softmax.nats(states, of, weight, bias))
         return nats
 
     @torch.no_grad()
     def backward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         """Nats (R,), and the gradient of their sum with respect to `hidden` (R, D).
 
-        A cluster without a target adds no gradient to its weights.
+        The weights of a cluster without targets get no gradient.
         """
         entries, routed = self._route(targets)
         nats, grad = self._backward_part(0, hidden, entries)
-        for index, places, of in routed:
-            of_nats, of_rows = self._backward_part(index, hidden[places], of)
-            nats.index_add_(0, places, of_nats)
-            grad.index_add_(0, places, of_rows)
+        for index, rows, of in routed:
+            of_nats, of_rows = self._backward_part(index, hidden[rows], of)
+            nats.index_add_(0, rows, of_nats)
+            grad.index_add_(0, rows, of_rows)
         return nats, grad
 
     def _backward_part(self, index: int, rows: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         weight, bias, projection = self.part(index)
         found = softmax.gradients(_projected(rows, projection), targets, weight, bias, self.precision)
         if projection is None:
-            self.take(index, Part(found.weight, found.bias))
+            self.add_gradient(index, Part(found.weight, found.bias))
             return found.nats, found.rows
-        self.take(index, Part(found.weight, found.bias, product(found.rows.t(), rows)))
+        self.add_gradient(index, Part(found.weight, found.bias, product(found.rows.t(), rows)))
         return found.nats, product(found.rows, projection)
 
     def _route(self, targets: Tensor) -> tuple[Tensor, Iterator[Routed]]:
         """The targets' classes in part 0 (R,), and the clusters that have targets.
 
-        How many targets each has decides the shapes of the products: on CUDA the host must wait once to know it, and
-        a step can't be captured as a graph.
+        The number of targets of each cluster decides the shapes of the products. On CUDA the host has to wait once to
+        learn these numbers, so a step cannot be captured as a CUDA graph.
         """
         of_cluster = torch.zeros_like(targets)
         for cutoff in self.cutoffs:
@@ -121,9 +124,9 @@ class AdaptiveHead(TrainableHead):
         entries = torch.where(of_cluster == 0, targets, self.cutoffs[0] - 1 + of_cluster)
         numbers = torch.arange(len(self.cutoffs) + 1, device=targets.device)
         counts: list[int] = (of_cluster == numbers[:, None]).sum(dim=1).tolist()
-        places = torch.split(of_cluster.argsort(stable=True), counts)
+        rows = torch.split(of_cluster.argsort(stable=True), counts)
         routed = (
-            Routed(index, places[index], targets[places[index]] - first)
+            Routed(index, rows[index], targets[rows[index]] - first)
             for index, (first, _) in enumerate(self.clusters, start=1)
             if counts[index]
         )
@@ -131,31 +134,34 @@ class AdaptiveHead(TrainableHead):
 
 
 class ReducedAdaptiveHead(AdaptiveHead):
-    """The paper's: cluster i is a softmax over projections of hidden states to D / 4^i units."""
+    """The paper's adaptive softmax: cluster i projects the hidden states to D / 4^i units."""
 
     def __init__(self, vocabulary_size: int, units: int, cutoffs: Sequence[int], *, bias: bool) -> None:
         super().__init__(vocabulary_size, cutoffs)
         entries = cutoffs[0] + len(cutoffs)
         sizes = [entries, *(end - first for first, end in self.clusters)]
-        widths = [reduced(units, index) for index in range(len(sizes))]
+        widths = [units_of_part(units, index) for index in range(len(sizes))]
         self.weights = nn.ParameterList(map(output_weight, sizes, widths))
         self.biases = nn.ParameterList(torch.empty(size) for size in sizes if bias)
         self.projections = nn.ParameterList(torch.empty(width, units) for width in widths[1:])
 
     def part(self, index: int) -> Part:
-        """Weight (n, D / 4^i), bias (n,) and projection (D / 4^i, D); part 0 has all D units and no projection."""
+        """Weight (n, D / 4^i), bias (n,) or None, projection (D / 4^i, D). Part 0 has D units and no projection."""
         bias = self.biases[index] if len(self.biases) else None
         return Part(self.weights[index], bias, self.projections[index - 1] if index else None)
 
-    def take(self, index: int, grad: Part) -> None:
-        """Add to the gradients of a part's weights."""
+    def add_gradient(self, index: int, grad: Part) -> None:
+        """Add `grad` to the gradient of a part's weights."""
         for parameter, of in zip(self.part(index), grad, strict=True):
             if isinstance(parameter, nn.Parameter) and of is not None:
                 accumulate(parameter, of)
 
 
 class TiedAdaptiveHead(AdaptiveHead):
-    """Over another module's weight (V, D): clusters are slices of it, at full width and without a projection."""
+    """An adaptive softmax that shares another module's weight (V, D).
+
+    Clusters are slices of that weight. They have all D units and no projection.
+    """
 
     def __init__(self, weight: nn.Parameter, cutoffs: Sequence[int]) -> None:
         super().__init__(len(weight), cutoffs)
@@ -163,14 +169,14 @@ class TiedAdaptiveHead(AdaptiveHead):
         self.entries = nn.Parameter(weight.new_empty(len(cutoffs), weight.shape[1]))
 
     def part(self, index: int) -> Part:
-        """Weight (n, D)."""
+        """Weight (n, D), without a bias."""
         if index:
             first, end = self.clusters[index - 1]
             return Part(self.weight[first:end], None)
         return Part(torch.cat([self.weight[: self.cutoffs[0]], self.entries]), None)
 
-    def take(self, index: int, grad: Part) -> None:
-        """Add to the gradients of a part's weights."""
+    def add_gradient(self, index: int, grad: Part) -> None:
+        """Add `grad` to the gradient of a part's weights."""
         first, end = self.clusters[index - 1] if index else (0, self.cutoffs[0])
         if self.weight.grad is None:
             self.weight.grad = torch.zeros_like(self.weight)
@@ -179,8 +185,8 @@ class TiedAdaptiveHead(AdaptiveHead):
             accumulate(self.entries, grad.weight[end:])
 
 
-def reduced(units: int, index: int) -> int:
-    """Units of part `index`: D of the shortlist, D / 4^i of cluster i, at least 1."""
+def units_of_part(units: int, index: int) -> int:
+    """Number of units of a part: D for part 0, D / 4^i for cluster i, at least 1."""
     return max(1, int(units / SHRINK**index))
 
 

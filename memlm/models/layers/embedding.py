@@ -1,6 +1,6 @@
-"""Word embeddings whose gradients touch only the rows of the words that a step saw.
+"""Word embeddings whose gradients contain only the rows of the words in a step.
 
-R restarts, V words, D units, U different words among the ids.
+R restarts, V words, D units, P ids, U different words among the ids.
 """
 
 from collections.abc import Sequence
@@ -17,16 +17,16 @@ _CHECKS: Any = torch.sparse.check_sparse_tensor_invariants
 
 
 if not _CHECKS.is_enabled():
-    _CHECKS.disable()  # so it is: saying it keeps PyTorch 2.11 from a warning
+    _CHECKS.disable()  # they are disabled already; an explicit call avoids a warning of PyTorch 2.11
 
 
 def embed(ids: Tensor, tables: Sequence[Tensor]) -> list[Tensor]:
-    """The rows of the ids (...) in each table (V, D): (..., D) each; on a CPU the tables' gradients are sparse.
+    """Look up the ids (...) in each table (V, D): (..., D) for each table.
 
     In tables (R, V, D) word v of restart r has the id r V + v.
 
-    The tables share the work of finding which words there are. On CUDA that would stop the device to ask it, and
-    dense gradients cost little.
+    On a CPU the gradients of the tables are sparse, and the different words among the ids are found once for all
+    tables. On CUDA the gradients are dense: they cost little, and finding the words would make the host wait.
     """
     if not torch.is_grad_enabled():
         return [_look_up(ids, table) for table in tables]
@@ -48,7 +48,7 @@ class _Embed(torch.autograd.Function):
 
 
 def gradients(ids: Tensor, grads: Sequence[Tensor], size: torch.Size) -> tuple[Tensor, ...]:
-    """Gradients of tables of this size, from those of their rows (..., D) at the ids (...)."""
+    """Gradients of tables of this size from `grads`, those of the looked-up rows (..., D) at the ids (...)."""
     if ids.is_cuda:
         return _dense(ids, grads, size=size)
     words, sums = _sum_words(ids.flatten(), [grad.flatten(0, -2) for grad in grads], size[:-1].numel())
@@ -59,7 +59,7 @@ def gradients(ids: Tensor, grads: Sequence[Tensor], size: torch.Size) -> tuple[T
 
 
 def _sum_words(ids: Tensor, grads: Sequence[Tensor], rows: int) -> tuple[Tensor, list[Tensor]]:
-    """The different ids (U,), in order, and the sums of each table's gradients (P, D) over the places of an id."""
+    """The different ids (U,) in rising order, and for each table the gradients (P, D) summed by id: (U, D)."""
     if kernels.fits(*grads):
         return sum_words(ids, grads, rows)
     words, place = ids.unique(return_inverse=True)  # type: ignore[no-untyped-call]
@@ -71,7 +71,7 @@ def _look_up(ids: Tensor, table: Tensor) -> Tensor:
 
 
 def _dense(ids: Tensor, grads: Sequence[Tensor], *, size: torch.Size) -> tuple[Tensor, ...]:
-    """Gradients (V, D) of tables of this size: one sort of the ids serves all, and fixes the order of the sums."""
+    """Dense gradients of tables of this size. The ids are sorted once for all, so the order of the sums is fixed."""
     rows, widths = size[:-1].numel(), [grad.shape[-1] for grad in grads]
     together = torch.ops.aten.embedding_dense_backward(torch.cat(list(grads), dim=-1), ids, rows, -1, False)
     return tuple(part.contiguous().view(size) for part in together.split(widths, dim=-1))

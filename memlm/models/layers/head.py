@@ -12,12 +12,12 @@ from memlm.models.layers import softmax
 
 
 def output_weight(vocabulary_size: int, units: int) -> nn.Parameter:
-    """An empty (V, D) weight that lies in memory as (D, V): its gradient, h^T g, then comes out in the same layout."""
+    """An uninitialised weight (V, D), stored as (D, V). The gradient h^T g then has the same layout in memory."""
     return nn.Parameter(torch.empty(units, vocabulary_size).t())
 
 
 class Head(nn.Module, ABC):
-    """Makes distributions over all V words of hidden states (R, ...), whatever these are."""
+    """Turns hidden states (R, ...) into distributions over all V words. Their shape depends on the head."""
 
     @abstractmethod
     def log_probabilities(self, hidden: Tensor) -> Tensor:
@@ -29,22 +29,22 @@ class Head(nn.Module, ABC):
 
 
 class TrainableHead(Head):
-    """A head over hidden states (R, D) that has gradients."""
+    """A head over hidden states (R, D) that can be trained."""
 
-    precision = torch.float32  # of the products in `backward`; bfloat16 ones accumulate in float32
-    asks_device = False  # whether `backward` waits for the device to know its shapes: no CUDA graph can hold that
+    precision = torch.float32  # of the products in `backward`; products in bfloat16 accumulate in float32
+    waits_for_device = False  # whether `backward` reads shapes from the device: a CUDA graph cannot contain that
 
     @abstractmethod
     def backward(self, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """Summed loss and gradient in one pass.
+        """Loss and gradients in one pass.
 
-        Adds the gradients of the head's parameters to their `.grad`; returns the nats (R,) of the targets and the
-        gradient of their sum with respect to `hidden` (R, D).
+        Adds the gradients of the head's parameters to their `.grad`. Returns the nats (R,) of the targets and the
+        gradient of the sum of the nats with respect to `hidden` (R, D).
         """
 
 
 class SoftmaxHead(TrainableHead):
-    """softmax(W h + b) over all V words; W may be another module's weight, b may be missing."""
+    """softmax(W h + b) over all V words. W may be another module's weight. b is optional."""
 
     def __init__(self, weight: nn.Parameter, *, bias: bool) -> None:
         super().__init__()
@@ -70,7 +70,7 @@ class SoftmaxHead(TrainableHead):
 
 
 def accumulate(parameter: nn.Parameter, grad: Tensor) -> None:
-    """Add to the parameter's gradient."""
+    """Add `grad` to the parameter's gradient, or make it the gradient if there is none yet."""
     if parameter.grad is None:
         parameter.grad = grad
     else:

@@ -1,4 +1,4 @@
-"""The output layer that a model's settings ask for."""
+"""Builds the output layer that a model's settings describe."""
 
 from torch import nn
 
@@ -11,11 +11,14 @@ from memlm.models.layers.head import SoftmaxHead, TrainableHead, output_weight
 def output_layer(
     config: NeuralSettings, vocabulary_size: int, *, bias: bool, tied: nn.Parameter | None = None
 ) -> TrainableHead:
-    """A head over all V words, of a weight (V, D) that it is `tied` to or of its own; uninitialised."""
+    """An uninitialised head over all V words, with the weight `tied` (V, D) or a weight of its own.
+
+    Raises MemlmError for an adaptive softmax without cutoffs.
+    """
     if config.softmax == "full":
         return SoftmaxHead(output_weight(vocabulary_size, config.units) if tied is None else tied, bias=bias)
     if not config.cutoffs:
-        raise MemlmError("an adaptive softmax needs cutoffs, as 2000,10000: `memlm train` chooses them for a text")
+        raise MemlmError("an adaptive softmax needs cutoffs, such as 2000,10000; `memlm train` can choose them")
     if tied is not None:
         return TiedAdaptiveHead(tied, config.cut_at)
     return ReducedAdaptiveHead(vocabulary_size, config.units, config.cut_at, bias=bias)

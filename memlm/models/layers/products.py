@@ -1,8 +1,10 @@
-"""Matrix products at the full rate of the machine, and the precision they run at.
+"""Fast matrix products.
 
 On a CPU, oneDNN multiplies float32 matrices of these shapes up to twice as fast as the BLAS behind torch.mm
-(RESULTS.md). PyTorch offers it for plain tensors as one operator, without a gradient of its own; where that operator
-is missing, torch.mm does the work.
+(RESULTS.md). PyTorch offers this as one operator on plain tensors, which has no gradient. If the operator is missing,
+torch.mm is used.
+
+R rows, X inner dimension, C columns.
 """
 
 from collections.abc import Callable
@@ -23,7 +25,7 @@ _ONEDNN = _find_onednn()
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
-    """(..., R, X) @ (..., X, C) -> (..., R, C), outside of autograd."""
+    """(..., R, X) @ (..., X, C) -> (..., R, C). It has no gradient: use it outside of autograd."""
     if _ONEDNN is not None and a.dtype == torch.float32 and a.dim() == 2 and not a.is_cuda:
         result: Tensor = _ONEDNN(a, b.t(), None, "none", [], "")
         return result
@@ -31,7 +33,7 @@ def product(a: Tensor, b: Tensor) -> Tensor:
 
 
 def linear(rows: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
-    """h W^T + b: (R, X), (C, X), (C,) -> (R, C); differentiable where gradients are enabled."""
+    """h W^T + b: (R, X), (C, X), (C,) -> (R, C). Differentiable if gradients are enabled."""
     if torch.is_grad_enabled():
         return torch.nn.functional.linear(rows, weight, bias)
     found = product(rows, weight.mT)

@@ -1,7 +1,7 @@
-"""softmax(W h + b), its loss and its gradients, over weights that need not be a module's own.
+"""softmax(W h + b), its loss and its gradients, as functions of the weights.
 
-R targets (rows), D units, K classes. Outside of autograd and without a bias, all may have one dimension more in front,
-of softmaxes that are computed together.
+R targets (rows), D units, K classes. Outside of autograd and without a bias, every tensor may have one more dimension
+in front: several softmaxes are then computed together.
 """
 
 from typing import NamedTuple
@@ -13,12 +13,12 @@ from memlm import kernels
 from memlm.kernels.softmax import losses
 from memlm.models.layers.products import linear, product
 
-BLOCK = 256  # rows at a time: their logits stay in the cache, and the memory of one block serves the next
-CUDA_BLOCK = 4096  # there it is the calls that cost
+BLOCK = 256  # rows at a time on a CPU: their logits stay in the cache, and blocks reuse the same memory
+CUDA_BLOCK = 4096  # rows at a time on CUDA: there the number of calls matters
 
 
 class Gradients(NamedTuple):
-    """-log p of the targets (R,), and the gradients of its sum: (R, D), (K, D) and (K,), or None without a bias."""
+    """-log p of the targets (R,), and the gradients of its sum: rows (R, D), weight (K, D), bias (K,) or None."""
 
     nats: Tensor
     rows: Tensor
@@ -42,10 +42,10 @@ def nats(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> 
 
 @torch.no_grad()
 def gradients(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None, precision: torch.dtype) -> Gradients:
-    """Summed loss and gradients in one pass, in place of a second copy of the (R, K) logits.
+    """Loss and gradients in one pass, without a second copy of the logits (R, K).
 
-    `precision` is that of the products of float32 matrices; bfloat16 ones accumulate in float32. The gradient of the
-    weight lies in memory as the weight does.
+    `precision` is the type of the products of float32 matrices; products in bfloat16 accumulate in float32. The
+    gradient of the weight has the memory layout of the weight.
     """
     low = precision == torch.bfloat16 and rows.dtype == torch.float32
     multiplied = weight.bfloat16() if low else weight
@@ -66,9 +66,10 @@ def gradients(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None
 
 
 def _rows_at_once(rows: Tensor) -> int:
-    """Rows of blocks that are alike; on a CPU their logits take no more memory than the gradient of the weight.
+    """Number of rows per block, for blocks of equal size.
 
-    That is added up block by block, which costs more than the cache saves where there are many units.
+    On a CPU, the logits of a block take no more memory than the gradient of the weight. The gradient of the weight is
+    added up block by block. With many units that costs more than small blocks gain in the cache.
     """
     most = _cuda_block(rows) if rows.is_cuda else max(BLOCK, rows.shape[-1])
     blocks = -(-rows.shape[-2] // most)
@@ -76,12 +77,12 @@ def _rows_at_once(rows: Tensor) -> int:
 
 
 def _cuda_block(rows: Tensor) -> int:
-    """CUDA_BLOCK rows, of all softmaxes that are computed together."""
+    """Number of rows per block on CUDA: CUDA_BLOCK in all softmaxes that are computed together."""
     return max(1, CUDA_BLOCK // rows.shape[:-2].numel())
 
 
 def _logit_gradient(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor | None) -> tuple[Tensor, Tensor]:
-    """softmax - onehot(target), (R, K), and the nats (R,)."""
+    """The gradient of the logits, softmax - onehot(target), (R, K), and the nats (R,)."""
     found = product(rows, weight.mT)
     if bias is not None:
         found.add_(bias)
@@ -89,21 +90,24 @@ def _logit_gradient(rows: Tensor, targets: Tensor, weight: Tensor, bias: Tensor 
 
 
 def _weight_gradient(grad: Tensor, rows: Tensor, weight: Tensor) -> Tensor:
-    """g^T h (K, D), computed in the layout of the weight."""
+    """g^T h (K, D), with the memory layout of the weight."""
     if weight.stride(-2) == 1:
         return product(rows.mT, grad).mT
     return product(grad.mT, rows)
 
 
 def _losses(logits: Tensor, targets: Tensor, *, gradient: bool) -> Tensor:
-    """-log p of the targets (R,). The logits (R, K) are overwritten: by the gradient, if it is wanted."""
+    """-log p of the targets (R,). Overwrites the logits (R, K): with their gradient if `gradient` is true."""
     if kernels.fits(logits, types=(torch.float32, torch.bfloat16)):
         return losses(logits, targets, gradient=gradient)
     return _losses_by_pytorch(logits, targets, gradient=gradient)
 
 
 def _losses_by_pytorch(logits: Tensor, targets: Tensor, *, gradient: bool) -> Tensor:
-    """The same. log(sum(exp)) follows from the largest probability, without another pass of exponentials."""
+    """`_losses` without compiled kernels.
+
+    log(sum(exp)) is computed from the largest probability, which saves a second pass of exponentials.
+    """
     wide, places = _wide(logits), targets.unsqueeze(-1)
     highest = logits.amax(dim=-1).to(wide)
     of_target = logits.gather(-1, places).squeeze(-1).to(wide)

@@ -1,8 +1,8 @@
-r"""N-gram models in the ARPA format, which SRILM, KenLM and others read.
+r"""Writes n-gram models in the ARPA format, which SRILM, KenLM and other toolkits read.
 
-After the numbers of n-grams there is a line for each: log10 p of the last word, the words, and log10 of the backoff
-weight where the n-gram is a context. Words are the model's tokens, whatever these are. `<eos>` is `</s>` where it is
-predicted. As a line's start, which is not, it is `<s>`: -99 stands for the log10 p of that.
+The file has the numbers of n-grams, then one line per n-gram: log10 p of the last word, the words, and log10 of the
+backoff weight if the n-gram is a context. The words are the model's tokens, of any kind. A predicted `<eos>` is
+written as `</s>`. The start of a line is never predicted: it is written as `<s>`, and -99 stands for its log10 p.
 """
 
 import math
@@ -17,8 +17,10 @@ from memlm.errors import MemlmError
 from memlm.models.ngram.kneser_ney import KneserNey
 
 START, END = "<s>", "</s>"
-SPACE = "<space>"  # the token that is a space, of characters: the format has spaces between words
-BLOCK = 50_000  # n-grams formatted at a time
+SPACE = "<space>"  # stands for the token " " of a character model: in the format, spaces separate words
+BLOCK = 50_000  # number of n-grams formatted at a time
+
+Tick = Callable[[int, int], object]  # progress: how much is done, and of how much
 
 
 def write(
@@ -27,36 +29,38 @@ def write(
     words: Sequence[str],
     *,
     overwrite: bool = False,
-    report: Callable[[int], object] = lambda lines: None,
+    tick: Tick = lambda done, total: None,
 ) -> None:
-    """Write the model, whose word ids are the places of `words`, whole or not at all; `report` hears of lines written.
+    """Write the model, whole or not at all. Word id i of the model is `words[i]`.
 
-    Raises MemlmError for a file that is there unless `overwrite`, for one that can't be written, and where `<s>` or
-    `</s>` is a word of the vocabulary, which the format has no place for.
+    `tick(done, total)` gets the number of n-grams written so far, and of all. Raises MemlmError if the file exists and
+    `overwrite` is false, if it cannot be written, or if `<s>` or `</s>` is a word of the vocabulary: the format
+    reserves both.
     """
     if path.exists() and not overwrite:
-        raise MemlmError(f"{path} is there: choose another name or give --overwrite")
+        raise MemlmError(f"{path} exists already: choose another name or give --overwrite")
     words = [SPACE if word == " " else word for word in words]
     for mark in (START, END):
         if mark in words:
             raise MemlmError(
-                f"{mark} is a word of this model, but a mark in an ARPA file: give it another name in the text"
+                f"{mark} is a word of this model, but ARPA files reserve it: replace it by another word in the text"
             )
     try:
         with TemporaryDirectory(prefix=".memlm-", suffix=".partial", dir=path.parent) as scratch:
             new = Path(scratch) / path.name
             with new.open("w", encoding="utf-8", newline="\n") as file:
-                _write(file, model, words, report)
+                _write(file, model, words, tick)
             new.replace(path)
     except OSError as error:
         raise MemlmError(f"cannot write {path}: {error.strerror}") from None
 
 
-def _write(file: TextIO, model: KneserNey, words: Sequence[str], report: Callable[[int], object]) -> None:
+def _write(file: TextIO, model: KneserNey, words: Sequence[str], tick: Tick) -> None:
+    done, total = 0, model.parameter_count
     tables = [table for table in map(model.head.table, range(1, model.order + 1)) if len(table)]
     file.write("\\data\\\n")
     for order, table in enumerate(tables, start=1):
-        file.write(f"ngram {order}={len(table) + (order == 1)}\n")  # order 1 has <s> as well
+        file.write(f"ngram {order}={len(table) + (order == 1)}\n")  # order 1 has <s> too
     before, last = (np.array([*words[: model.eos], mark, *words[model.eos + 1 :]], object) for mark in (START, END))
     ids = np.empty((1, 0), np.int32)  # (n, order - 1) of the order below
     for order, table in enumerate(tables, start=1):
@@ -66,13 +70,14 @@ def _write(file: TextIO, model: KneserNey, words: Sequence[str], report: Callabl
         file.write(f"\n\\{order}-grams:\n")
         if order == 1:
             file.write(_line(-99.0, [START], log_backoff[model.eos]))
-            log_backoff[model.eos] = 0  # of <s> alone
+            log_backoff[model.eos] = 0  # only <s> is a context, </s> is not
         for at in range(0, len(ids), BLOCK):
             part = slice(at, at + BLOCK)
             texts = zip(*(before[column] for column in ids[part, :-1].T), last[ids[part, -1]], strict=True)
             lines = map(_line, log_p[part].tolist(), texts, log_backoff[part].tolist())
             file.writelines(lines)
-            report(len(ids[part]))
+            done += len(ids[part])
+            tick(done, total)
     file.write("\n\\end\\\n")
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from memlm.config.models import KneserNeyConfig
 from memlm.models.base import LanguageModel, State
 from memlm.models.ngram.backoff import BackoffHead
-from memlm.models.ngram.smoothing import Smoothed, Tokens, smooth
+from memlm.models.ngram.smoothing import SmoothedNgrams, Tokens, smooth
 
 
 class KneserNey(LanguageModel):
@@ -37,7 +37,7 @@ class KneserNey(LanguageModel):
         words = torch.where(inputs < 0, self.eos, inputs)
         return words.unfold(1, self.context_size, 1), None
 
-    def count(self, tokens: Tokens) -> Iterator[Smoothed]:
+    def count(self, tokens: Tokens) -> Iterator[SmoothedNgrams]:
         """Fill the tables from a text (T,), and yield the n-grams of each order as they are put there."""
         for order, found in enumerate(smooth(tokens, self.order, self.vocabulary_size, self.eos), start=1):
             self.head.fill(order, found)

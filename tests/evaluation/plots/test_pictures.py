@@ -44,7 +44,7 @@ def test_a_memory_of_any_size_can_be_drawn(slots: int, rng: np.random.Generator,
 def test_one_prediction_names_its_words(weights: np.ndarray, tmp_path: Path):
     weights = np.round(weights, 3)
     alone = [True, False, True, True, True]
-    written = texts(attention.words_attended(WORDS, weights, alone, "title"), tmp_path / "a.svg")
+    written = texts(attention.attention_over_words(WORDS, weights, alone, "title"), tmp_path / "a.svg")
     assert [text for text in written if text in WORDS] == WORDS
     assert {"title", "hop", "1", "2", "3", "attention weight"} <= set(written)
     figures = [f"{weight:.2f}"[1:] for weight in weights.flatten() if weight >= 0.05]
@@ -54,13 +54,13 @@ def test_one_prediction_names_its_words(weights: np.ndarray, tmp_path: Path):
 def test_several_predictions_have_a_panel_a_hop(weights: np.ndarray, tmp_path: Path):
     stacked = np.stack([weights, np.full_like(weights, np.nan)], axis=1)
     stacked = np.concatenate([stacked, stacked[:1]])  # four hops: the last row of panels is not full
-    written = texts(attention.text_attended(WORDS, ["one", "two"], stacked, "title"), tmp_path / "a.svg")
+    written = texts(attention.attention_over_text(WORDS, ["one", "two"], stacked, "title"), tmp_path / "a.svg")
     assert {"title", *WORDS, "one", "two", *(f"hop {k}" for k in (1, 2, 3, 4)), "attention weight"} <= set(written)
     assert written.count("one") == 2  # beside the first panel of each row
     assert written.count("the") == 3  # below the last panel of each column
-    long = attention.MOST_WORDS + 1
+    long = attention.MAX_WORDS + 1
     with pytest.raises(MemlmError, match=f"can't draw 2 predictions over {long} words: there is room for 40 of each"):
-        attention.text_attended(["w"] * long, ["one", "two"], np.zeros((1, 2, long)), "title")
+        attention.attention_over_text(["w"] * long, ["one", "two"], np.zeros((1, 2, long)), "title")
 
 
 def test_a_picture_is_of_the_type_that_its_name_says(weights: np.ndarray, tmp_path: Path):
@@ -91,7 +91,7 @@ def test_a_picture_that_fails_leaves_the_one_before(
 
 def test_letters_that_the_font_lacks_are_no_trouble(weights: np.ndarray, tmp_path: Path):
     words = ["日本", "é", "a_1", "\\x", "<b>"]
-    figure = attention.words_attended(words, weights, [True] * 5, "日本")
+    figure = attention.attention_over_words(words, weights, [True] * 5, "日本")
     pictures.save(figure, tmp_path / "a.png")
     assert [text for text in texts(figure, tmp_path / "a.svg") if text in words[1:]] == words[1:]
 
@@ -111,8 +111,8 @@ def test_a_place_where_no_picture_can_be_is_refused(tmp_path: Path):
     pictures.check_file(there)
     there.write_bytes(b"mine")
     for path, message in (
-        (there, r"there.png: it is there already; choose another name, or give --overwrite"),
-        (tmp_path / "a.jpg", r"a.jpg: a picture's name ends in .png, .svg, .pdf"),
+        (there, r"there.png: it exists already; choose another name, or give --overwrite"),
+        (tmp_path / "a.jpg", r"a.jpg: the name must end in .png, .svg, .pdf"),
         (tmp_path / "none" / "a.png", r"there is no folder"),
     ):
         with pytest.raises(MemlmError, match=message):

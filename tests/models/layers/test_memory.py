@@ -66,7 +66,7 @@ def test_a_hop_can_look_at_nothing():
 def test_rows_of_a_linear_start_take_their_scores_as_weights():
     scores = torch.tensor([[[-1.0, 2.0, 3.0]], [[-1.0, 2.0, 3.0]]])
     filled = torch.tensor([[[True, False, True]]] * 2)
-    weights = attend(scores.clone(), filled, straight=torch.tensor([True, False])[:, None, None])
+    weights = attend(scores.clone(), filled, linear_start=torch.tensor([True, False])[:, None, None])
     assert weights[0].tolist() == [[-1.0, 0.0, 3.0]]
     torch.testing.assert_close(weights[1], attend(scores[1].clone(), filled[1]))
 

@@ -103,11 +103,21 @@ def test_orders_without_n_grams_are_not_promised(tmp_path: Path):
     assert max(map(len, read(tmp_path / "a.arpa"))) == 3
 
 
+def test_progress_ends_with_all_n_grams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(arpa, "BLOCK", 3)
+    model, vocabulary = make([["a", "b", "c"], ["d", "c"]], 3)
+    ticks: list[tuple[int, int]] = []
+    arpa.write(tmp_path / "a.arpa", model, vocabulary.words, tick=lambda done, total: ticks.append((done, total)))
+    assert ticks == sorted(set(ticks))
+    assert len(ticks) > 3
+    assert ticks[-1] == (model.parameter_count, model.parameter_count)
+
+
 def test_a_file_that_is_there_is_not_replaced_unasked(tmp_path: Path):
     model, vocabulary = make([["a"]], 2)
     path = tmp_path / "a.arpa"
     path.write_text("mine")
-    with pytest.raises(MemlmError, match="is there: choose another name or give --overwrite"):
+    with pytest.raises(MemlmError, match="exists already: choose another name or give --overwrite"):
         arpa.write(path, model, vocabulary.words)
     assert path.read_text() == "mine"
     arpa.write(path, model, vocabulary.words, overwrite=True)
@@ -129,7 +139,7 @@ def test_what_fails_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_a_word_that_the_format_takes_for_a_mark_is_refused(tmp_path: Path):
     model, vocabulary = make([["a", "<s>"]], 2)
-    with pytest.raises(MemlmError, match="<s> is a word of this model, but a mark in an ARPA file"):
+    with pytest.raises(MemlmError, match="<s> is a word of this model, but ARPA files reserve it"):
         arpa.write(tmp_path / "a.arpa", model, vocabulary.words)
     assert not list(tmp_path.iterdir())
 
@@ -143,7 +153,7 @@ def test_export_at_the_command_line(memlm: Memlm, corpus: Path):
     expected = package.load("runs/a").token_nats(text)
     lines = [line.split() for line in text.splitlines()]
     np.testing.assert_allclose(nats_of(read(Path("a.arpa")), lines, 5), expected, atol=1e-4)
-    assert "is there" in refused(memlm("export", "runs/a", "--arpa", "a.arpa"))
+    assert "exists already" in refused(memlm("export", "runs/a", "--arpa", "a.arpa"))
     assert memlm("export", "runs/a", "--arpa", "a.arpa", "--overwrite").exit_code == 0
 
 
