@@ -70,9 +70,9 @@ class CountingSession:
 @contextmanager
 def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[CountingSession]:
     """A session of a new run."""
-    config = dataset.settled(config)
+    config = dataset.resolved(config)
     data = dataset.load(config.dataset, config.data)
-    model = build(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos, seed=0)
+    model = build(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos)
     assert isinstance(model, KneserNey)
     with created_run(config, data, run_dir, overwrite=overwrite, device="cpu") as run:
         yield CountingSession(run=run, config=config, data=data, model=model)

@@ -19,7 +19,7 @@ from memlm.errors import MemlmError
 from memlm.evaluation import records
 from memlm.inference.load import load_run
 from memlm.models import device as train_device
-from memlm.models.build import build, build_stacked
+from memlm.models.build import build_initialised, build_stacked
 from memlm.models.device import is_emulated
 from memlm.models.layers import cutoffs
 from memlm.runs import checkpoint
@@ -157,10 +157,10 @@ def conclude(
 def start(config: Config, run_dir: Path | None, *, overwrite: bool) -> Iterator[Session]:
     """A session of a new run, which no other process trains meanwhile."""
     device = train_device.choose_device(config.train.device)
-    config = dataset.settled(config)
+    config = dataset.resolved(config)
     data = dataset.load(config.dataset, config.data)
     loop.check_fits(config, data.splits["train"].tokens)
-    config = cutoffs.settled(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
+    config = cutoffs.resolved(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
     training = _training(config, data, device)
     with created_run(config, data, run_dir, overwrite=overwrite, **_chosen(training)) as run:
         yield Session(run=run, config=config, data=data, training=training)
@@ -184,7 +184,7 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
     run = RunFolder.open(path)
     with run.held():
         config = run.config()
-        if config.is_counted:
+        if not config.model.trained:
             raise MemlmError(
                 f"{path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
                 f"to count anew, give --run-dir {path} --overwrite"
@@ -207,10 +207,13 @@ def _training(config: Config, data: dataset.TextDataset, device: torch.device) -
     vocabulary = data.vocabulary
     if config.train.restarts > 1:
         assert isinstance(config.model, MemN2NConfig)  # the settings refuse others
-        sizes = {"vocabulary_size": len(vocabulary), "eos": vocabulary.eos}
-        return Restarts(build_stacked(config.model, **sizes, seeds=config.train.seeds), config.train, device)
-    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed)
-    return Training(model, config.train, device)
+        seed, restarts = config.train.seed, config.train.restarts
+        model = build_stacked(config.model, vocabulary_size=len(vocabulary), seed=seed, restarts=restarts)
+        return Restarts(model, config.train, device)
+    alone = build_initialised(
+        config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=config.train.seed
+    )
+    return Training(alone, config.train, device)
 
 
 def _chosen(training: Training | Restarts) -> dict[str, str]:

@@ -7,7 +7,8 @@ from typing import Any
 import click
 
 from memlm.cli import signals
-from memlm.cli.options import DEFAULTS, recipe_names, resolve, settings_options
+from memlm.cli.options import recipe_names, resolve, settings_options
+from memlm.config.recipes import DEFAULT_RECIPE
 from memlm.config.training import QATrainConfig, TrainConfig
 from memlm.errors import MemlmError
 
@@ -22,7 +23,7 @@ SAFE_ON_RESUME, QA_SAFE_ON_RESUME = (
     help="a name of `memlm data list`, a folder with train, valid and test.txt, or a file to be split  [default: ptb]",
 )
 @click.option(
-    "--model", type=click.Choice(list(DEFAULTS)), help="memory network or baseline  [default: memn2n, memn2n-qa]"
+    "--model", type=click.Choice(list(DEFAULT_RECIPE)), help="memory network or baseline  [default: memn2n, memn2n-qa]"
 )
 @click.option(
     "--recipe", "recipe_name", type=recipe_names(), metavar="NAME", help="named settings: see `memlm recipes`"
@@ -79,7 +80,7 @@ def command(
         begin: Any = session.start
         if isinstance(config, QAConfig):
             begin = qa_session.start
-        elif config.is_counted:
+        elif not config.model.trained:
             begin = counting.start
         opened = begin(config, run_dir, overwrite=overwrite)
     with signals.SignalRequests() as requests, opened as current:

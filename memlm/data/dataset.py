@@ -50,7 +50,7 @@ def load(
     Without a `vocabulary`, one is made from the training split alone as `data` says. Tokens are read-only, mapped from
     the data folder; making them is the work of the first time.
     """
-    data = settled_data(name, data or DataConfig())
+    data = resolved_data(name, data or DataConfig())
     files = split_files(name, data.split)
     for split in splits:
         if split not in files:
@@ -72,14 +72,14 @@ def one_text(path: Path, vocabulary: Vocabulary) -> TextDataset:
     return TextDataset(name=str(path.resolve()), vocabulary=vocabulary, splits={TEXT: encoded})
 
 
-def settled(config: Config) -> Config:
-    """The settings as they are recorded in a run: with the dataset's full name, and what it decides."""
+def resolved(config: Config) -> Config:
+    """A copy as it is recorded in a run: with the dataset's full name, and the settings that the dataset decides."""
     name, config = config.dataset, config.resolved()
-    return dataclasses.replace(config, dataset=full_name(name), data=settled_data(name, config.data))
+    return dataclasses.replace(config, dataset=full_name(name), data=resolved_data(name, config.data))
 
 
-def settled_data(name: str, data: DataConfig) -> DataConfig:
-    """The settings of a text with what its dataset decides. Raises MemlmError for a split that it can't have."""
+def resolved_data(name: str, data: DataConfig) -> DataConfig:
+    """A copy with the settings that the dataset decides. Raises MemlmError for a split that it can't have."""
     data = data.resolved()
     if data.split is not None and (name in CATALOG or Path(name).is_dir()):
         raise MemlmError(

@@ -127,7 +127,7 @@ class Description:
 
 def describe(name: str, data: DataConfig) -> Description:
     """The counts of a dataset's splits: one of the catalogue, a folder or a file. Raises MemlmError as `load` does."""
-    data = dataset.settled_data(name, data)
+    data = dataset.resolved_data(name, data)
     files = dataset.split_files(name, data.split)
     loaded = dataset.load(name, data)
     size = len(loaded.vocabulary)

@@ -25,7 +25,7 @@ from memlm.data.place import data_root
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.diagnostics.runs import Check, all_runs
 from memlm.errors import MemlmError
-from memlm.models.build import build
+from memlm.models.build import build_initialised
 from memlm.models.device import choose_device, choose_precision
 from memlm.runs import checkpoint
 from memlm.runs.environment import environment
@@ -66,7 +66,7 @@ def installation() -> Iterator[Check]:
     yield Check(
         name="installation", ok=not wrong, found="; ".join(wrong) or found, remedy="pip install --upgrade memlm"
     )
-    for kind in (MemN2NConfig(hops=2, memory_size=4, units=8), LSTMConfig(units=8)):
+    for kind in (MemN2NConfig(hops=2, memory_size=4, units=8), LSTMConfig(units=8, dropout=0.0)):
         yield _trains(kind)
 
 
@@ -74,7 +74,7 @@ def _trains(kind: MemN2NConfig | LSTMConfig) -> Check:
     """Two steps on the same targets must lower their loss."""
     train = TrainConfig(sampling=kind.sampling[0], batch_size=8, device="cpu", precision="float32", lr=0.1)
     tokens = encode([["a", "b", "c", "d"]] * 20, Vocabulary(["<eos>", "<unk>", "a", "b", "c", "d"])).tokens
-    training = Training(build(kind, vocabulary_size=6, eos=0, seed=1), train, torch.device("cpu"))
+    training = Training(build_initialised(kind, vocabulary_size=6, eos=0, seed=1), train, torch.device("cpu"))
     batch = gather(tokens, plan_epoch(train, len(tokens), 0)[0], training.model.context_size)
     nats = [0.0]
     for _ in range(2):

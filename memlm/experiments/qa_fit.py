@@ -61,7 +61,7 @@ def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, reques
     run.write_json("env.json", run.environment() | {"data_sha256": data.sha256})
     run.note_made_with(config, data.words)
     model = build.build_answerer(config, len(data.words), restarts=config.train.restarts)
-    model.initialise(config.train.seeds)
+    model.initialise(config.train.seed)
     device = choose_device(config.train.device)
     training = Training(model, config.train, data.train, data.train_task_of, device)
     if checkpoint.exists(run.last):

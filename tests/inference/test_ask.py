@@ -38,7 +38,7 @@ def stories(rng: np.random.Generator, count: int = 12) -> list[Question]:
 def answerer(words: WordList, **settings: object) -> MemoryAnswerer:
     config = AnswererConfig().replace({"units": 8, "memory_size": 6, "init_std": 0.6} | settings)
     model = MemoryAnswerer(config, len(words), 1)
-    model.initialise([5])
+    model.initialise(5)
     return model
 
 

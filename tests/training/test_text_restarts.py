@@ -20,7 +20,7 @@ from memlm.data.batches import EMPTY, NOTHING, Span, gather, gather_together
 from memlm.data.dataset import TextDataset
 from memlm.errors import MemlmError
 from memlm.inference import load
-from memlm.models.build import build, build_stacked
+from memlm.models.build import build_initialised, build_stacked
 from memlm.models.memn2n import MemN2N
 from memlm.models.stacked import StackedHead
 from memlm.runs import checkpoint
@@ -80,7 +80,9 @@ def with_settings(config: Config = CONFIG, *, model: dict[str, Any] | None = Non
 def reopen(config: Config, data: TextDataset) -> Restarts:
     assert isinstance(config.model, MemN2NConfig)
     words = data.vocabulary
-    model = build_stacked(config.model, vocabulary_size=len(words), eos=words.eos, seeds=config.train.seeds)
+    model = build_stacked(
+        config.model, vocabulary_size=len(words), seed=config.train.seed, restarts=config.train.restarts
+    )
     return Restarts(model, config.train, torch.device("cpu"))
 
 
@@ -92,7 +94,7 @@ def alone(config: Config, seed: int, data: TextDataset, path: Path) -> tuple[Tra
     """The run of a restart's seed, to its end."""
     config = with_settings(config, restarts=1, seed=seed)
     words = data.vocabulary
-    model = build(config.model, vocabulary_size=len(words), eos=words.eos, seed=seed)
+    model = build_initialised(config.model, vocabulary_size=len(words), eos=words.eos, seed=seed)
     training, run = (
         Training(model, config.train, torch.device("cpu")),
         RunFolder.create(path, config, data.vocabulary),
@@ -160,7 +162,7 @@ def test_initial_weights_are_those_of_the_seeds(tying: str, data: TextDataset):
     training = reopen(with_settings(model={"tying": tying}), data)
     for restart, seed in enumerate(SEEDS):
         config = MemN2NConfig(hops=2, memory_size=8, units=12, tying=tying)
-        single = build(config, vocabulary_size=len(data.vocabulary), eos=0, seed=seed)
+        single = build_initialised(config, vocabulary_size=len(data.vocabulary), eos=0, seed=seed)
         for ours, theirs in zip(parameters(training, restart), single.parameters(), strict=True):
             assert torch.equal(ours, theirs)
 

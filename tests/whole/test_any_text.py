@@ -10,7 +10,7 @@ import pytest
 
 from memlm.config.data import DataConfig
 from memlm.config.run import Config
-from memlm.data.dataset import settled
+from memlm.data.dataset import resolved
 from tests.whole.test_command_line import Memlm
 
 TINY = ("--hops", 1, "--memory-size", 2, "--units", 4, "--max-steps", 2, "--batch-size", 8, "--device", "cpu")
@@ -68,9 +68,9 @@ def test_a_head_of_text8_never_goes_by_its_name(memlm: Memlm):
 
 
 def test_text8_is_read_as_the_paper_did():
-    assert settled(Config(dataset="text8")).data == DataConfig(min_count=11)
-    assert settled(Config(dataset="text8", data=DataConfig(min_count=5))).data.min_count == 5
-    assert settled(Config(dataset="ptb")).data == DataConfig(min_count=1)
+    assert resolved(Config(dataset="text8")).data == DataConfig(min_count=11)
+    assert resolved(Config(dataset="text8", data=DataConfig(min_count=5))).data.min_count == 5
+    assert resolved(Config(dataset="ptb")).data == DataConfig(min_count=1)
 
 
 LINES = b"one two\nthree two\n"

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 
-from memlm.config.models import LSTMConfig, MemN2NConfig, ModelConfig
+from memlm.config.models import LanguageModelSettings, LSTMConfig, MemN2NConfig
 from memlm.config.training import TrainConfig
 from memlm.data.batches import gather, plan_epoch
 from memlm.diagnostics.bench.cases import zipf_tokens
 from memlm.evaluation.perplexity import token_nats
 from memlm.kernels.cuda_graph import WARM_UP
 from memlm.models.base import LanguageModel
-from memlm.models.build import build, build_stacked
+from memlm.models.build import build_initialised, build_stacked
 from memlm.training.restarts import Restarts
 from memlm.training.text import Training
 
@@ -23,7 +23,7 @@ pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a C
 
 V, T = 50, 515
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
-MODELS: dict[str, ModelConfig] = {
+MODELS: dict[str, LanguageModelSettings] = {
     "layerwise": MemN2NConfig(hops=3, memory_size=9, units=12),
     "adjacent": MemN2NConfig(hops=3, memory_size=9, units=12, tying="adjacent"),
     "no-time": MemN2NConfig(hops=2, memory_size=9, units=12, temporal_encoding=False),
@@ -37,7 +37,7 @@ MODELS: dict[str, ModelConfig] = {
 
 @pytest.fixture(params=MODELS)
 def model(request: pytest.FixtureRequest) -> LanguageModel:
-    return build(MODELS[request.param], vocabulary_size=V, eos=0, seed=3).double()
+    return build_initialised(MODELS[request.param], vocabulary_size=V, eos=0, seed=3).double()
 
 
 def settings(model: LanguageModel, **values: float) -> TrainConfig:
@@ -106,7 +106,7 @@ RESTARTS = TrainConfig(restarts=3, batch_size=32, chunk_length=4, lr=0.05, clip=
 
 def side_by_side(config: TrainConfig, tying: str, place: torch.device, *, double: bool = True) -> Restarts:
     model = MemN2NConfig(hops=3, memory_size=9, units=12, tying=tying)
-    stacked = build_stacked(model, vocabulary_size=V, eos=0, seeds=config.seeds)
+    stacked = build_stacked(model, vocabulary_size=V, seed=config.seed, restarts=config.restarts)
     return Restarts(stacked.double() if double else stacked, config, place)
 
 
@@ -172,7 +172,7 @@ def test_bfloat16_trains_nearly_as_float32(model: LanguageModel) -> None:
 
 def test_each_replay_draws_its_own_dropout() -> None:
     config = LSTMConfig(layers=2, units=12, dropout=0.5, init_range=0.4)
-    model = build(config, vocabulary_size=V, eos=0, seed=3)
+    model = build_initialised(config, vocabulary_size=V, eos=0, seed=3)
     training = Training(model, settings(model, lr=1e-30), CUDA)
     tokens = zipf_tokens(V, T)
     span = plan_epoch(training.config, T, 0)[0]

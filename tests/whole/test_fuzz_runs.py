@@ -12,7 +12,7 @@ import torch
 from hypothesis import strategies as st
 
 from memlm.cli import session
-from memlm.config.models import MODELS
+from memlm.config.registry import MODELS
 from memlm.config.run import Config, read_toml
 from memlm.config.training import TrainConfig
 from memlm.errors import MemlmError

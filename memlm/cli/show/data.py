@@ -75,7 +75,7 @@ def _check_settings_apply(entry: Dataset, data: DataConfig, *, there: bool) -> N
 
     if not entry.is_text:
         raise MemlmError(f"{entry.name} is of questions: the settings of a text are not for it")
-    dataset.settled_data(entry.name, data)
+    dataset.resolved_data(entry.name, data)
     if not there:
         raise MemlmError(f"{entry.name} is not there to be read under these settings; run: {how_to_get(entry.name)}")
 

@@ -84,7 +84,7 @@ def turns(rounds: int) -> int:
 
 def _comparisons(tokens: Tokens, place: torch.device) -> dict[str, Case]:
     exact = replace(TRAIN, precision="float32")
-    lstm_model, lstm_train = LSTMConfig(units=100), replace(recipe("lstm-100").train, precision="float32")
+    lstm_model, lstm_train = LSTMConfig(units=100, dropout=0.0), replace(recipe("lstm-100").train, precision="float32")
     rest = (tokens, VOCABULARY, place)
     return {
         "per_window_train": cases.per_window_step(MODEL, exact, *rest),

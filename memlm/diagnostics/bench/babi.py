@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from memlm.config.recipes import qa_recipe
+from memlm.config.recipes import recipe
 from memlm.config.run import QAConfig
 from memlm.data.questions.encode import EMPTY, QuestionSet
 from memlm.diagnostics.bench.measure import Case, medians
@@ -58,13 +58,13 @@ def _cases(place: torch.device) -> dict[str, Case]:
 
 def training_epoch(shape: str, restarts: int, place: torch.device) -> Case:
     """An epoch of `memlm train`: STEPS on 32 questions of each restart, planning and reading them included."""
-    config = qa_recipe("pe-ls-rn")
+    config = recipe("pe-ls-rn")
     U, V, S, D = SHAPES[shape]
     model = config.model.replace({"units": D, "memory_size": S})
     train = config.train.replace({"restarts": restarts, "linear_start": "no", "batch_size": BATCH})
     questions = made_up(U, V, S)
     answerer = build.build_answerer(QAConfig(model=model, train=train), V, restarts=restarts)
-    answerer.initialise(train.seeds)
+    answerer.initialise(train.seed)
     training = Training(answerer, train, questions, np.ones(len(questions), np.int64), place)
 
     def epoch() -> None:

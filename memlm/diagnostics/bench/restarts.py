@@ -32,7 +32,7 @@ def step_together(
     model: MemN2NConfig, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
 ) -> Case:
     """One step of `memlm train --restarts`, reading its batch included."""
-    stacked = build_stacked(model, vocabulary_size=vocabulary_size, eos=0, seeds=train.seeds)
+    stacked = build_stacked(model, vocabulary_size=vocabulary_size, seed=train.seed, restarts=train.restarts)
     training = Restarts(stacked, train, device)
     plans = [plan_epoch(replace(train, seed=seed), len(tokens), 0)[:BATCHES] for seed in train.seeds]
     turn = cycle(zip(*plans, strict=True))

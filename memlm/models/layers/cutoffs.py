@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from memlm.config.models import KneserNeyConfig, NeuralSettings
+from memlm.config.models import NeuralSettings
 from memlm.config.run import Config
 from memlm.config.training import TrainConfig
 from memlm.models.device import choose_precision
@@ -39,10 +39,10 @@ Counts = npt.NDArray[np.int64]
 Cost = Callable[[float, float], float]  # words, targets -> seconds, at the units of the hidden states
 
 
-def settled(config: Config, counts: Callable[[], Counts], device: torch.device) -> Config:
-    """The settings with cut-offs for the counts (V,) of training, where an adaptive softmax left them open."""
+def resolved(config: Config, counts: Callable[[], Counts], device: torch.device) -> Config:
+    """A copy with cut-offs for an adaptive softmax that has none, from the counts (V,) of the training split."""
     model = config.model
-    if isinstance(model, KneserNeyConfig) or model.softmax != "adaptive" or model.cutoffs:
+    if not isinstance(model, NeuralSettings) or model.softmax != "adaptive" or model.cutoffs:
         return config
     found = find(model, config.train, counts(), device)
     return dataclasses.replace(config, model=dataclasses.replace(model, cutoffs=found))

@@ -109,13 +109,13 @@ def test_nothing_is_measured_where_nothing_is_open(model, monkeypatch: pytest.Mo
     monkeypatch.delattr(cutoffs, "measure")
     sampling = TrainConfig(sampling="streams") if isinstance(model, LSTMConfig) else TrainConfig()
     config = Config(model=model, train=sampling)
-    assert cutoffs.settled(config, lambda: np.ones(20, np.int64), CPU) == config
+    assert cutoffs.resolved(config, lambda: np.ones(20, np.int64), CPU) == config
 
 
 def test_what_is_open_is_settled_for_the_text():
     config = Config(model=MemN2NConfig(softmax="adaptive"))
     tokens = np.repeat(np.arange(400), zipf(400) // 1000).astype(np.int32)
-    found = cutoffs.settled(config, lambda: reading.id_counts(tokens, 400), CPU)
+    found = cutoffs.resolved(config, lambda: reading.id_counts(tokens, 400), CPU)
     assert isinstance(found.model, MemN2NConfig)
     assert 16 <= found.model.cut_at[0] <= found.model.cut_at[-1] < 400
     assert dataclasses.replace(found, model=dataclasses.replace(found.model, cutoffs="")) == config
