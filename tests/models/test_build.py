@@ -180,13 +180,17 @@ def test_what_is_not_registered_is_refused():
         Config(model=GRUConfig())
     with pytest.raises(MemlmError, match=r"GRUConfig has no model: register one first, with memlm\.register"):
         build(GRUConfig(), vocabulary_size=V)
-    with pytest.raises(MemlmError, match="unknown model 'gru': .*a model defined outside of memlm must be registered"):
+    with pytest.raises(
+        MemlmError, match=r"unknown model 'gru': .*a model defined outside of memlm must be registered"
+    ):
         Config.from_dict({"model": {"name": "gru"}})
 
 
 def test_a_class_that_is_defined_anew_replaces_the_earlier_one():
     register(GRUConfig, GRU, recipe=gru)
-    again = dataclasses.dataclass(frozen=True, kw_only=True)(type("GRUConfig", (GRUConfig,), {"__module__": __name__}))
+    again: type[Any] = dataclasses.dataclass(frozen=True, kw_only=True)(
+        type("GRUConfig", (GRUConfig,), {"__module__": __name__})
+    )
     register(again, GRU)
     assert Config.from_dict({"model": {"name": "gru"}}).model == again()
 
