@@ -218,7 +218,7 @@ def describe(name: str) -> str:
     said = str(getattr(build, "func", build).__doc__ or build().model.__doc__).splitlines()[0]
     if name in TABLE1:
         column = TABLE1[name]
-        hops = f"{build.args[0]} hops: " if isinstance(build, partial) else ""
+        hops = f"hops {build.args[0]}: " if isinstance(build, partial) else ""
         results = f"{column.mean_error['1k']}% error, {column.failed_tasks['1k']} tasks failed"
         return f"[P] Table 1, {hops}{said} `memlm train --dataset babi --recipe {name}`; {results}"
     if isinstance(build, partial):
