@@ -1,4 +1,4 @@
-"""Options of `memlm train`, made from the settings themselves: names, types, limits, help and defaults."""
+"""Options of `memlm train`, made from the settings: names, types, choices, help and defaults."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -6,27 +6,18 @@ from typing import Any
 
 import click
 
-from memlm.config.recipes import (
-    DEFAULT_JOINT,
-    DEFAULT_QA_RECIPE,
-    DEFAULT_RECIPE,
-    QA_RECIPES,
-    RECIPES,
-    qa_recipe,
-    recipe,
-)
-from memlm.config.run import DATASETS_OF_QUESTIONS, QAConfig, RunConfig, changed, read_toml
+from memlm.config.recipes import DEFAULT_JOINT, DEFAULT_RECIPE, RECIPES, default_recipe, recipe
+from memlm.config.registry import ANSWERERS, MODELS
+from memlm.config.run import DATASETS_OF_QUESTIONS, AnyConfig, QAConfig, changed, read_toml
 from memlm.config.settings import DEVICES, Settings, field_types
 from memlm.errors import MemlmError
 
 Command = Callable[..., Any]
-AnyConfig = RunConfig[Any, Any]
-DEFAULTS = DEFAULT_RECIPE | DEFAULT_QA_RECIPE  # the recipe of each model, unless another is named
 
 
 def settings_options(command: Command) -> Command:
-    """Add an option for each setting of texts, of the models and of training."""
-    defaults = {name: _recipe(of) for name, of in DEFAULTS.items()}
+    """Add an option for each setting of data, model and training."""
+    defaults = {name: default_recipe(name) for name in DEFAULT_RECIPE}
     owners: dict[str, list[tuple[str, str]]] = {}
     for part in ("data", "model", "train"):
         for name, config in defaults.items():
@@ -35,10 +26,6 @@ def settings_options(command: Command) -> Command:
     for setting, kinds in reversed(owners.items()):
         command = _option(setting, kinds, defaults)(command)
     return command
-
-
-def _recipe(name: str, *, size: str = "1k") -> AnyConfig:
-    return recipe(name) if name in RECIPES else qa_recipe(name, size=size)
 
 
 def _option(
@@ -61,7 +48,7 @@ def _option(
 def _defaults(setting: str, owners: list[tuple[str, str]], defaults: Mapping[str, AnyConfig]) -> str:
     """The default of each model that has the setting: `  [default: memn2n: 0.01; lstm: 0.05]`, or `  [lstm only: 1]`.
 
-    Empty where none has one: the help of the setting says what then holds.
+    Empty if no model has a default; the help text of the setting then says what holds.
     """
     values = {name: getattr(defaults[name].resolved().parts[part], setting) for part, name in owners}
     if set(values.values()) == {None}:
@@ -75,7 +62,7 @@ def _defaults(setting: str, owners: list[tuple[str, str]], defaults: Mapping[str
 
 
 def plain_options(kind: type[Settings]) -> Callable[[Command], Command]:
-    """Options for all settings of a class, with its own defaults."""
+    """Options for all settings of a class, with the defaults of the class."""
 
     def add(command: Command) -> Command:
         for field in reversed(dataclasses.fields(kind)):
@@ -93,9 +80,11 @@ def plain_options(kind: type[Settings]) -> Callable[[Command], Command]:
 
 
 def checkpoint_option(command: Command) -> Command:
-    """--checkpoint: which state of a run."""
+    """--checkpoint: which checkpoint of a run."""
     choices = click.Choice(["best", "last"])
-    return click.option("--checkpoint", type=choices, default="best", show_default=True, help="which state")(command)
+    return click.option("--checkpoint", type=choices, default="best", show_default=True, help="which checkpoint")(
+        command
+    )
 
 
 def device_option(command: Command) -> Command:
@@ -114,7 +103,7 @@ def resolve(
     options: Mapping[str, Any],
     base: AnyConfig | None = None,
 ) -> AnyConfig:
-    """The settings that a command line asks for: recipe, then config file, then options, the later ones on top.
+    """The settings of a command line: those of the recipe, changed by the config file, then by the options.
 
     `base` are the settings of a run to start from, which stand for the recipe unless there is another.
 
@@ -125,14 +114,15 @@ def resolve(
     given = {setting: value for setting, value in options.items() if value is not None}
     first = tables.get("train", {}) | given
     name = model or tables.get("model", {}).get("name")
-    if name not in list(DEFAULTS):
+    if name not in list(DEFAULT_RECIPE):
         name = "memn2n-qa" if (dataset or values.get("dataset")) in DATASETS_OF_QUESTIONS else "memn2n"
-    default = DEFAULT_JOINT if name == "memn2n-qa" and first.get("joint") is True else DEFAULTS[name]
+    default = DEFAULT_JOINT if name == "memn2n-qa" and first.get("joint") is True else DEFAULT_RECIPE[name]
     if base is None or recipe_name or config_file or model:
-        base = _recipe(recipe_name or default, size=first.get("size", "1k"))
-    config = base
+        base = recipe(recipe_name or default, size=first.get("size", "1k"))
+    config: AnyConfig = base
     if config_file:
-        config = type(config).from_dict(values, base=config, where=str(config_file))
+        kind: Any = type(config)
+        config = kind.from_dict(values, base=config, where=str(config_file))
     if model and model != config.model.name:
         source = f"recipe {recipe_name}" if recipe_name else str(config_file)
         raise MemlmError(f"--model {model} does not fit {source}, which is of {config.model.name}")
@@ -142,11 +132,11 @@ def resolve(
             raise MemlmError(f"{flag} is not a setting of {config.model.name}; see `memlm train --help`")
     wanted = config.dataset if dataset is None else dataset
     if isinstance(config, QAConfig) != (wanted in DATASETS_OF_QUESTIONS):
-        fits = [kind for kind, of in DEFAULTS.items() if (of in QA_RECIPES) != isinstance(config, QAConfig)]
+        fits = MODELS if isinstance(config, QAConfig) else ANSWERERS
         raise MemlmError(f"{config.model.name} can't be trained on {wanted}: --model {' or '.join(fits)} can")
     return changed(config, dataset, given)
 
 
 def recipe_names() -> click.Choice[str]:
     """The type of --recipe."""
-    return click.Choice([*RECIPES, *QA_RECIPES])
+    return click.Choice(list(RECIPES))

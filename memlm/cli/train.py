@@ -5,7 +5,8 @@ from typing import Any
 
 import click
 
-from memlm.cli.options import DEFAULTS, recipe_names, resolve, settings_options
+from memlm.cli.options import recipe_names, resolve, settings_options
+from memlm.config.recipes import DEFAULT_RECIPE
 from memlm.config.training import QATrainConfig, TrainConfig
 from memlm.errors import MemlmError
 from memlm.experiments import signals
@@ -21,7 +22,7 @@ SAFE_ON_RESUME, QA_SAFE_ON_RESUME = (
     help="a name of `memlm data list`, a folder with train, valid and test.txt, or a file to be split  [default: ptb]",
 )
 @click.option(
-    "--model", type=click.Choice(list(DEFAULTS)), help="memory network or baseline  [default: memn2n, memn2n-qa]"
+    "--model", type=click.Choice(list(DEFAULT_RECIPE)), help="memory network or baseline  [default: memn2n, memn2n-qa]"
 )
 @click.option(
     "--recipe", "recipe_name", type=recipe_names(), metavar="NAME", help="named settings: see `memlm recipes`"

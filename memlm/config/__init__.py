@@ -1,1 +1,1 @@
-"""Settings: all that defines a run. Imports no torch."""
+"""Settings: everything that defines a run. Nothing here imports torch."""

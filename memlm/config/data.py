@@ -1,4 +1,4 @@
-"""Settings of a text: how it is split and what its tokens are. A run has one table of them, [data]."""
+"""Settings of a text: how it is split and what its tokens are; table [data] of config.toml."""
 
 import dataclasses
 import re
@@ -16,31 +16,29 @@ PIECES_SIZE = 8000  # sentencepiece's own default
 class DataConfig(Settings):
     """How a text becomes tokens."""
 
-    level: str = setting(
-        "word", "what a text is made of: words between white space, or characters", choices=("word", "char")
-    )
+    level: str = setting("word", "word: split at white space; char: split into characters", choices=("word", "char"))
     tokenizer: str = setting(
         "words",
-        "words: each is a token; sentencepiece: words are cut into pieces, learnt from the training split",
+        "words: each word is a token; sentencepiece: word pieces, learned from the training split",
         choices=("words", "sentencepiece"),
     )
     pieces: str = setting("unigram", "how sentencepiece learns its pieces", choices=("unigram", "bpe"))
     vocab_size: int | None = setting(
         None,
-        f"this many tokens at most, the most frequent of training, <eos> and <unk> among them; not given: all, "
-        f"of sentencepiece {PIECES_SIZE}",
+        f"size of the vocabulary, at most, with <eos> and <unk>: the most frequent words; not given: all, or "
+        f"{PIECES_SIZE} pieces",
         low=3,
         below=2**31,
     )
     min_count: int | None = setting(
         None,
-        "words seen less often than this in training are <unk>; not given: the dataset's own, 11 for text8, else 1",
+        "words that are rarer than this in the training split become <unk>; not given: 11 for text8, else 1",
         low=1,
         below=2**31,
     )
-    lowercase: bool = setting(False, "read every letter as a small one")
+    lowercase: bool = setting(False, "convert the text to lower case")
     split: str | None = setting(
-        None, "shares of train, valid and test of a dataset that is one file; not given: 90,5,5"
+        None, "shares of train, valid and test, for a dataset that is one file; not given: 90,5,5"
     )
 
     def __post_init__(self) -> None:
@@ -58,19 +56,19 @@ class DataConfig(Settings):
 
     @property
     def keeps_all(self) -> bool:
-        """Whether every word of training stays what it is, so that the text's own entropy is that of its tokens."""
+        """Whether the training split keeps every word as it is, so that the known entropy of the text applies."""
         all_kept = self.tokenizer == "sentencepiece" or (self.vocab_size, self.min_count or 1) == (None, 1)
         return all_kept and not self.lowercase
 
     def resolved(self) -> Self:
-        """A copy in which nothing is left open but what the dataset decides."""
+        """A copy in which every setting has its final value, except what the dataset decides."""
         if self.tokenizer == "sentencepiece" and self.vocab_size is None:
             return dataclasses.replace(self, vocab_size=PIECES_SIZE)
         return self
 
 
 def shares_of(split: str) -> tuple[Fraction, Fraction, Fraction]:
-    """The shares of train, valid and test that add up to 1, from `90,5,5`."""
+    """The shares of train, valid and test from text such as `90,5,5`, scaled so that they add up to 1."""
     parts = split.split(",")
     shares = [Fraction(part) for part in parts if re.fullmatch(r"\d{1,9}(\.\d{1,9})?", part, re.ASCII)]
     if len(parts) != 3 or len(shares) != 3 or 0 in shares:

@@ -1,7 +1,7 @@
 """Tables 1 and 2 of the paper.
 
-Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895. Table 1 is of bAbI v1.1; its MemNN (told the
-supporting sentences) and MemNN-WSH (guesses them) are Weston et al.'s, and not built here.
+Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895. Table 1 is for bAbI v1.1. Its MemNN, which is
+given the supporting sentences, and MemNN-WSH, which guesses them, are by Weston et al.; memlm has neither.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from typing import Any
 
 FAILED_ABOVE = 5.0  # percent: a task with a higher error fails
 
-# A column a block: tasks 1 to 20 at 1k, then mean and failed tasks at 1k, mean and failed tasks at 10k.
+# One block per column: tasks 1 to 20 at 1k, then mean and failed tasks at 1k, mean and failed tasks at 10k.
 _FIGURES = """
 memnn
   0.0 0.0 0.0 0.0 2.0 0.0 15.0 9.0 0.0 2.0 0.0 0.0 0.0 1.0 0.0 0.0 35.0 5.0 64.0 0.0
@@ -54,7 +54,7 @@ _NOT_BUILT = ("memnn", "memnn-wsh")
 
 @dataclass(frozen=True, kw_only=True)
 class Column:
-    """A model's figures: percent of wrong answers, and how many tasks fail."""
+    """Results of a model: percent of wrong answers, and the number of failed tasks."""
 
     errors: tuple[float, ...]  # of tasks 1 to 20, with 1,000 training questions
     mean_error: dict[str, float]  # by size, 1k and 10k
@@ -81,7 +81,7 @@ TABLE1 = _columns()
 
 
 def figures(name: str, tasks: Collection[int], size: str) -> dict[str, Any]:
-    """The paper's figures of a column over these tasks: tasks (number -> percent), mean_error, failed_tasks.
+    """The results of a column over these tasks: tasks (number -> percent), mean_error, failed_tasks.
 
     `tasks` is None at 10k, of which the paper has only the sums; these are None unless they are of the same tasks.
     """

@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, ClassVar, Generic, Self, TypeVar
 
 from memlm.config.data import DataConfig
-from memlm.config.models import MODELS, READERS, AnswererConfig, MemN2NConfig, ModelConfig, ModelSettings, ReaderConfig
+from memlm.config.models import (
+    AnswererConfig,
+    AnswererSettings,
+    LanguageModelSettings,
+    MemN2NConfig,
+    ModelSettings,
+)
+from memlm.config.registry import ANSWERERS, MODELS, check_registered, default_training, unknown_model
 from memlm.config.settings import Settings
 from memlm.config.training import QATrainConfig, TrainConfig
 from memlm.errors import MemlmError, unknown_name
@@ -16,40 +23,44 @@ from memlm.errors import MemlmError, unknown_name
 Model = TypeVar("Model", bound=ModelSettings)
 Train = TypeVar("Train", bound=Settings)
 
+DATASETS_OF_QUESTIONS = ("babi", "stories-qa")  # whose tasks are in memlm.data.questions.tasks
+_OF_THE_MODEL: Any = None  # training settings that are not given: those of the model's default recipe
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RunConfig(Generic[Model, Train]):
-    """All that defines a run: dataset, model and training; a model that is counted has no settings of training."""
+    """All that defines a run: dataset, model and training.
 
-    tables: ClassVar[tuple[str, ...]] = ("model", "train")  # those of TOML, each of settings
-    models: ClassVar[Mapping[str, type[ModelSettings]]]  # those it can be of, by name
+    `train` has the training settings of the model's default recipe unless it is given.
+    """
+
+    tables: ClassVar[tuple[str, ...]] = ("model", "train")  # the tables of config.toml
+    models: ClassVar[Mapping[str, type[ModelSettings]]]  # the models a run can have, by name
 
     dataset: str
     model: Model
     train: Train
 
     def __post_init__(self) -> None:
+        check_registered(type(self.model))
+        if self.train is _OF_THE_MODEL:
+            object.__setattr__(self, "train", default_training(self.model))
         try:
             self.dataset.encode()
         except UnicodeEncodeError:
-            raise MemlmError(f"dataset is {self.dataset!r}; config.toml can hold only names that are UTF-8") from None
-
-    @property
-    def is_counted(self) -> bool:
-        """Whether the model is counted in one pass over the text, not trained in steps."""
-        return self.model.is_counted
+            raise MemlmError(f"dataset is {self.dataset!r}; config.toml can hold only UTF-8 names") from None
 
     @property
     def parts(self) -> dict[str, Settings]:
-        """The settings by the title of their table in TOML."""
-        return {title: getattr(self, title) for title in self.tables if title != "train" or not self.is_counted}
+        """The settings by the table of config.toml; a model that is not trained has no table [train]."""
+        return {title: getattr(self, title) for title in self.tables if title != "train" or self.model.trained}
 
     def resolved(self) -> Self:
-        """A copy in which nothing is left open, as it is recorded in a run."""
+        """A copy in which every setting of the model has its final value."""
         return dataclasses.replace(self, model=self.model.resolved())
 
     def to_dict(self) -> dict[str, Any]:
-        """Nested plain values; `from_dict` is the inverse."""
+        """Nested plain values. `from_dict` is the inverse."""
         parts = {title: dataclasses.asdict(part) for title, part in self.parts.items()}
         parts["model"] = {"name": self.model.name} | parts["model"]
         return {"dataset": self.dataset} | parts
@@ -63,7 +74,7 @@ class RunConfig(Generic[Model, Train]):
                 lines.append(f"name = {_toml_value(self.model.name)}")
             for field in dataclasses.fields(part):
                 value, help = getattr(part, field.name), field.metadata["help"]
-                # TOML knows no value that is none.
+                # TOML has no null.
                 lines.append(
                     f"# {field.name}: {help}" if value is None else f"{field.name} = {_toml_value(value)}  # {help}"
                 )
@@ -71,24 +82,21 @@ class RunConfig(Generic[Model, Train]):
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], *, base: Self | None = None, where: str = "config") -> Self:
-        """The settings in `values` on top of `base`; unknown keys and tables are refused by name."""
-        for key in values:
-            if key not in ("dataset", *cls.tables):
-                raise unknown_name(f"key in {where}", key, ("dataset", *cls.tables))
-        parts = {key: values.get(key, {}) for key in cls.tables}
-        for key, part in parts.items():
-            if not isinstance(part, Mapping):
-                raise MemlmError(f"{where}: {key} must be a table, [{key}]")
-        base = base or cls()  # type: ignore[call-arg]  # every kind of run has defaults
+        """The settings in `values`, and those of `base` or the defaults of the model for what is not there.
+
+        Raises MemlmError for an unknown table, setting or model.
+        """
+        parts = cls._tables(values, where)
+        settings = dict(parts["model"])
+        name = settings.pop("name", (base or cls()).model.name)  # type: ignore[call-arg]  # every kind of run has defaults
+        if not isinstance(name, str) or name not in cls.models:
+            raise unknown_model(str(name), cls.models)
+        model: Any = base.model if base and name == base.model.name else cls.models[name]()
+        base = base or cls(model=model)  # type: ignore[call-arg]
         dataset = values.get("dataset", base.dataset)
         if not isinstance(dataset, str):
             raise MemlmError(f"{where}: dataset is {dataset!r}; it must be a name, a folder or a file")
-        settings = dict(parts["model"])
-        name = settings.pop("name", base.model.name)
-        if not isinstance(name, str) or name not in cls.models:
-            raise unknown_name("model", str(name), cls.models)
-        model: Any = base.model if name == base.model.name else cls.models[name]()
-        if parts["train"] and model.is_counted:
+        if parts["train"] and not model.trained:
             raise MemlmError(f"{where} has a table [train], but {name} is counted, not trained: take it out")
         model = model.replace(settings, where=f"[model] of {where}, for {name},")
         others: dict[str, Any] = {
@@ -98,9 +106,20 @@ class RunConfig(Generic[Model, Train]):
         }
         return cls(dataset=dataset, model=model, **others)
 
+    @classmethod
+    def _tables(cls, values: Mapping[str, Any], where: str) -> dict[str, Mapping[str, Any]]:
+        for key in values:
+            if key not in ("dataset", *cls.tables):
+                raise unknown_name(f"key in {where}", key, ("dataset", *cls.tables))
+        tables = {key: values.get(key, {}) for key in cls.tables}
+        for key, table in tables.items():
+            if not isinstance(table, Mapping):
+                raise MemlmError(f"{where}: {key} must be a table, [{key}]")
+        return tables
+
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """The file's tables, with a one-line error for what is not TOML."""
+    """The tables of a TOML file. Raises MemlmError if it can't be read or is not TOML."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -124,7 +143,7 @@ def _toml_value(value: object) -> str:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Config(RunConfig[ModelConfig, TrainConfig]):
+class Config(RunConfig[LanguageModelSettings, TrainConfig]):
     """A run of a language model."""
 
     tables = ("data", "model", "train")
@@ -132,18 +151,18 @@ class Config(RunConfig[ModelConfig, TrainConfig]):
 
     dataset: str = "ptb"
     data: DataConfig = dataclasses.field(default_factory=DataConfig)
-    model: ModelConfig = dataclasses.field(default_factory=MemN2NConfig)
-    train: TrainConfig = dataclasses.field(default_factory=TrainConfig)
+    model: LanguageModelSettings = dataclasses.field(default_factory=MemN2NConfig)
+    train: TrainConfig = _OF_THE_MODEL
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.is_counted:
+        if not self.model.trained:
             if self.train != TrainConfig():
-                raise MemlmError(f"{self.model.name} is counted, not trained: it has no settings of training")
+                raise MemlmError(f"{self.model.name} is counted, not trained: it has no training settings")
         elif self.train.sampling not in self.model.sampling:
             right = " or ".join(self.model.sampling)
             raise MemlmError(f"{self.model.name} is trained with sampling {right}, not {self.train.sampling}")
-        elif self.train.restarts > 1 and not (isinstance(self.model, MemN2NConfig) and self.model.softmax == "full"):
+        elif self.train.restarts > 1 and not self.model.trains_side_by_side:
             raise MemlmError(
                 f"restarts is {self.train.restarts}, but only memn2n with a full softmax is trained side by side: "
                 f"train {self.model.label} as often, each time with another --seed"
@@ -154,25 +173,22 @@ class Config(RunConfig[ModelConfig, TrainConfig]):
         return dataclasses.replace(super().resolved(), data=self.data.resolved())
 
 
-DATASETS_OF_QUESTIONS = ("babi", "stories-qa")  # whose tasks are in memlm.data.questions.tasks
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class QAConfig(RunConfig[ReaderConfig, QATrainConfig]):
-    """A run that answers questions about stories."""
+class QAConfig(RunConfig[AnswererSettings, QATrainConfig]):
+    """A run of a model that answers questions about stories."""
 
-    models = READERS
+    models = ANSWERERS
 
     dataset: str = "babi"
-    model: ReaderConfig = dataclasses.field(default_factory=AnswererConfig)
-    train: QATrainConfig = dataclasses.field(default_factory=QATrainConfig)
+    model: AnswererSettings = dataclasses.field(default_factory=AnswererConfig)
+    train: QATrainConfig = _OF_THE_MODEL
 
 
 AnyConfig = Config | QAConfig
 
 
 def is_collection(config: QAConfig) -> bool:
-    """Whether a run of these settings is a folder of runs, one a task."""
+    """Whether a run with these settings is a folder of runs, one per task."""
     return config.train.task == "all" and not config.train.joint
 
 

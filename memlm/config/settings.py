@@ -1,6 +1,6 @@
 """Settings as frozen dataclasses that validate themselves.
 
-Every field carries its own help text and limits, from which the command line and the errors are made.
+Each field has a help text and limits. The command line and the error messages are made from them.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ from typing import Any, Self, get_args, get_type_hints
 from memlm.errors import MemlmError, unknown_name
 
 DEVICES = ("auto", "cpu", "cuda")
-LARGEST = 10**38  # in size, so that a setting fits in float32
+LARGEST = 10**38  # absolute value of a setting, so that it fits in float32
 
 
 def setting(
@@ -26,9 +26,9 @@ def setting(
     choices: tuple[str, ...] | None = None,
     safe: bool = False,
 ) -> Any:
-    """A dataclass field with its help text and what it accepts: >= low, <= high, > above, < below, one of choices.
+    """A dataclass field with its help text and limits: >= low, <= high, > above, < below, one of choices.
 
-    One that is `safe` may be changed when a run is resumed.
+    A setting that is `safe` may be changed when a run is resumed.
     """
     limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices, "safe": safe}
     return dataclasses.field(default=default, metadata={"help": help, **limits})
@@ -36,7 +36,7 @@ def setting(
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Settings:
-    """Base of the settings: checks each field against its type and limits, refuses unknown keys."""
+    """Base class of all settings. Checks each value against its type and limits."""
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -80,7 +80,7 @@ class Settings:
         return [field.name for field in fields if field.metadata.get("safe")]
 
     def replace(self, values: Mapping[str, object], *, where: str = "settings") -> Self:
-        """A copy with these values; an unknown name is refused, and said to come from `where`."""
+        """A copy with these values. Raises MemlmError for an unknown name; the message says that it is in `where`."""
         for name in values:
             if name not in self.names():
                 raise unknown_name(f"setting in {where}", name, self.names())
@@ -88,7 +88,7 @@ class Settings:
 
 
 def field_types(owner: type, name: str) -> tuple[type, ...]:
-    """The types a field accepts: (int,) or (int, NoneType)."""
+    """The types that a field accepts, as (int,) or (int, NoneType)."""
     hint = get_type_hints(owner)[name]
     return get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
 

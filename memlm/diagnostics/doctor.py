@@ -65,7 +65,7 @@ def installation() -> Iterator[Check]:
     yield Check(
         name="installation", ok=not wrong, found="; ".join(wrong) or found, remedy="pip install --upgrade memlm"
     )
-    for kind in (MemN2NConfig(hops=2, memory_size=4, units=8), LSTMConfig(units=8)):
+    for kind in (MemN2NConfig(hops=2, memory_size=4, units=8), LSTMConfig(units=8, dropout=0.0)):
         yield _trains(kind)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from memlm.config.models import KneserNeyConfig
 from memlm.config.run import Config
 from memlm.data import dataset
 from memlm.data.dataset import TextDataset
@@ -15,7 +16,7 @@ from memlm.evaluation.passport import Passport
 from memlm.evaluation.perplexity import token_nats, total
 from memlm.experiments.start import created_run
 from memlm.experiments.text_run import score, summarise
-from memlm.models.build import build
+from memlm.models.build import build_initialised
 from memlm.models.ngram.kneser_ney import KneserNey
 from memlm.models.ngram.smoothing import SmoothedNgrams
 from memlm.runs import checkpoint
@@ -39,6 +40,7 @@ class CountedRun:
     data: TextDataset
     model: KneserNey
     passports: dict[str, Passport] = field(default_factory=dict)  # at the end: the figures, by split
+    orders: int
     counted: bool = False
     found: Callable[[int, SmoothedNgrams], None] = lambda order, found: None
 
@@ -65,7 +67,7 @@ class CountedRun:
 
     def _count(self, check_stop: Callable[[int, int], None]) -> None:
         """Keep the model as the best state, after one epoch of one step."""
-        began, orders = time.perf_counter(), self.config.model.order  # type: ignore[union-attr]
+        began, orders = time.perf_counter(), self.orders
         for order, smoothed in enumerate(self.model.count(self.data.splits["train"].tokens), start=1):
             self.found(order, smoothed)
             check_stop(order, orders)
@@ -86,7 +88,8 @@ def start(
     """A new run."""
     config = dataset.resolved_config(config)
     data = dataset.load_dataset(config.dataset, config.data, vocabulary=vocabulary)
-    model = build(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos, seed=0)
+    model = build_initialised(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos, seed=0)
     assert isinstance(model, KneserNey)
+    assert isinstance(config.model, KneserNeyConfig)
     with created_run(config, data, run_dir, overwrite=overwrite, device="cpu") as run:
-        yield CountedRun(run=run, config=config, data=data, model=model)
+        yield CountedRun(run=run, config=config, data=data, model=model, orders=config.model.order)

@@ -188,7 +188,7 @@ def _words(run: RunFolder, init_from: StartingPoint | None) -> WordList | None:
 
 def _learner(run: RunFolder, config: QAConfig, data: Tasks) -> QuestionLearner:
     model = build_answerer(config, len(data.words), restarts=config.train.restarts)
-    model.initialise(config.train.seeds)
+    model.initialise(config.train.seed)
     device = choose_device(config.train.device)
     learner = QuestionLearner(model, config.train, data.train, data.train_task_of, device)
     if checkpoint.exists(run.last):

@@ -7,7 +7,7 @@ from typing import Any
 
 from memlm.config import paper
 from memlm.config.paper import TABLE1
-from memlm.config.recipes import qa_recipe
+from memlm.config.recipes import recipe
 from memlm.config.run import QAConfig
 from memlm.errors import MemlmError, unknown_name
 from memlm.evaluation.records import EVALUATIONS
@@ -29,7 +29,7 @@ def column_config(name: str, *, size: str, restarts: int, seed: int, device: str
         raise unknown_name("column of Table 1", name, TABLE1)
     if TABLE1[name].quoted:
         return None
-    config = qa_recipe(name, size=size)
+    config: QAConfig = recipe(name, size=size)
     train = config.train.replace({"restarts": restarts, "seed": seed, "device": device})
     return dataclasses.replace(config, train=train)
 

@@ -35,7 +35,7 @@ def start(
     vocabulary = None if texts is None else texts.vocabulary
     if init_from is not None:
         config, vocabulary = init_from.settings_for(config), init_from.text_vocabulary
-    if config.is_counted:
+    if not config.model.trained:
         return counting.start(config, run_dir, overwrite=overwrite, vocabulary=vocabulary)
     return text_run.start(config, run_dir, overwrite=overwrite, vocabulary=vocabulary, init_from=init_from)
 
@@ -103,7 +103,8 @@ def _settings(what: str | Path | AnyConfig, settings: Mapping[str, Any]) -> AnyC
     if (Path(what) / "config.toml").is_file():
         run = RunFolder.open(Path(what))
         return run.qa_config() if run.answers_questions else run.config()
-    return recipe(str(what), size=settings.get("size", "1k"))
+    found: AnyConfig = recipe(str(what), size=settings.get("size", "1k"))
+    return found
 
 
 def _finish(

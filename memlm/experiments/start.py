@@ -31,7 +31,7 @@ class StartingPoint:
         """The best state of a run. Raises MemlmError if it has none, or is of a model without weights."""
         run = RunFolder.open(path)
         config = run.qa_config() if run.answers_questions else run.config()
-        if config.is_counted:
+        if not config.model.trained:
             raise MemlmError(f"{path} is of {config.model.name}, which is counted: it has no weights to start from")
         if not checkpoint.exists(run.best):
             raise MemlmError(f"{path} has no best state yet: go on with `memlm train --resume {path}`")
@@ -50,7 +50,7 @@ class StartingPoint:
 
         Raises MemlmError for other settings of the text, and for a model that is counted.
         """
-        if config.is_counted:
+        if not config.model.trained:
             raise MemlmError(f"{config.model.name} is counted, not trained: it can't start from the weights of a run")
         if not isinstance(self.config, Config):
             raise MemlmError(f"{self.run.path} answers questions: a language model can't start from its weights")

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from memlm.config.models import MemN2NConfig
 from memlm.config.run import Config
 from memlm.data import dataset
 from memlm.data.corpus.reading import Tokens, id_counts
@@ -20,7 +21,7 @@ from memlm.evaluation.passport import Passport
 from memlm.evaluation.perplexity import Tick
 from memlm.experiments.start import StartingPoint, created_run, refuse_half_begun
 from memlm.inference.load import load_run
-from memlm.models.build import build, build_stacked
+from memlm.models.build import build_initialised, build_stacked
 from memlm.models.device import choose_device
 from memlm.models.layers import cutoffs
 from memlm.runs import checkpoint
@@ -130,7 +131,7 @@ def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[TextRun]:
     """A run that goes on from its checkpoint `last`, or from its beginning if there is none yet."""
     with run.held():
         config = run.config()
-        if config.is_counted:
+        if not config.model.trained:
             raise MemlmError(
                 f"{run.path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
                 f"to count anew, give --run-dir {run.path} --overwrite"
@@ -167,9 +168,13 @@ def _learner(config: Config, data: TextDataset, device: torch.device) -> TextLea
     sizes = {"vocabulary_size": len(data.vocabulary), "eos": data.vocabulary.eos}
     texts = {split: data.splits[split].tokens for split in ("train", "valid")}
     if config.train.restarts > 1:
-        model = build_stacked(config.model, **sizes, seeds=config.train.seeds)  # type: ignore[arg-type]
+        assert isinstance(config.model, MemN2NConfig)  # the settings refuse others
+        size, seed = len(data.vocabulary), config.train.seed
+        model = build_stacked(config.model, vocabulary_size=size, seed=seed, restarts=config.train.restarts)
         return StackedLearner(model, config.train, device, **texts)
-    return SingleLearner(build(config.model, **sizes, seed=config.train.seed), config.train, device, **texts)
+    return SingleLearner(
+        build_initialised(config.model, **sizes, seed=config.train.seed), config.train, device, **texts
+    )
 
 
 def _chosen(learner: TextLearner) -> dict[str, str]:

@@ -29,13 +29,13 @@ def load_run(run: RunFolder, *, which: str, device: str) -> TrainedModel:
         raise MemlmError(f"unknown checkpoint {which!r}: known are best, last")
     folder = run.path / which
     if not checkpoint.exists(folder):
-        if run.config().is_counted and checkpoint.exists(run.best):
+        if not run.config().model.trained and checkpoint.exists(run.best):
             raise MemlmError(f"{run.path} has no checkpoint {which!r}: a model that is counted has only the best one")
         raise MemlmError(f"{run.path} has no checkpoint {which!r} yet: go on with `memlm train --resume {run.path}`")
     config, vocabulary = run.config(), run.vocabulary()
-    if which == "last" and not config.is_counted and config.train.restarts > 1:
+    if which == "last" and config.train.restarts > 1:
         raise MemlmError(f"{folder} holds {config.train.restarts} restarts side by side: use best, a model of its own")
-    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos, seed=0)
+    model = build(config.model, vocabulary_size=len(vocabulary), eos=vocabulary.eos)
     state = checkpoint.read(folder)
     checkpoint.fill(model, state)
     model.to(choose_device(device)).eval()

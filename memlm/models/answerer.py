@@ -7,7 +7,6 @@ https://github.com/facebookarchive/MemNN.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -53,10 +52,10 @@ class Answerer(StoredModel, ABC):
         """
 
     @torch.no_grad()
-    def initialise(self, seeds: Sequence[int]) -> None:
-        """Draw each restart's parameters from its seed, ~ N(0, init_std^2) [P]; they depend on nothing else."""
-        for restart, seed in enumerate(seeds):
-            generator = torch.Generator().manual_seed(seed)
+    def initialise(self, seed: int) -> None:
+        """Draw the parameters of restart r, ~ N(0, init_std^2) [P]; they depend on its seed alone, seed + r."""
+        for restart in range(self.restarts):
+            generator = torch.Generator().manual_seed(seed + restart)
             for parameter in self.parameters():
                 values = torch.empty(parameter.shape[1:], dtype=parameter.dtype)
                 parameter[restart] = values.normal_(std=self.init_std, generator=generator)

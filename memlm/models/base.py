@@ -48,8 +48,9 @@ class LanguageModel(StoredModel, ABC):
         raise NotImplementedError
 
     @torch.no_grad()
-    def initialise(self, generator: torch.Generator) -> None:
-        """Draw every parameter anew; what is drawn does not depend on how a parameter lies in memory."""
+    def initialise(self, seed: int) -> None:
+        """Draw every parameter; the values depend on the seed alone, not on how a parameter lies in memory."""
+        generator = torch.Generator().manual_seed(seed)
         for parameter in self.parameters():
             values = torch.empty(parameter.shape, dtype=parameter.dtype)
             self.draw(values, generator)

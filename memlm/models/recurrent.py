@@ -31,7 +31,8 @@ class LSTM(LanguageModel):
         V, D = vocabulary_size, config.units
         between = config.dropout if config.layers > 1 else 0.0
         self.embedding = nn.Parameter(torch.empty(V, D))
-        self.lstm = nn.LSTM(D, D, config.layers, dropout=between)
+        lstm = nn.LSTM(D, D, config.layers, dropout=between, device="meta")  # which draws no weights
+        self.lstm = lstm.to_empty(device="cpu")
         self.dropout = nn.Dropout(config.dropout)
         self.head = output_layer(config, V, bias=True)
 

@@ -59,10 +59,14 @@ class StackedMemN2N(MemN2N):
         self.head = StackedHead(_stacked(output, restarts) if self.layerwise else self.embeddings[-1])
 
     @torch.no_grad()
-    def put(self, restart: int, model: MemN2N) -> None:
-        """Copy a model's parameters into those of a restart."""
-        for ours, theirs in zip(self.parameters(), model.parameters(), strict=True):
-            ours[restart].copy_(theirs)
+    def initialise(self, seed: int) -> None:
+        """Draw the parameters of restart r as a MemN2N draws its own with seed + r."""
+        for restart in range(self.restarts):
+            generator = torch.Generator().manual_seed(seed + restart)
+            for parameter in self.parameters():
+                values = torch.empty(parameter.shape[1:], dtype=parameter.dtype)
+                self.draw(values, generator)
+                parameter[restart].copy_(values)
 
     @torch.no_grad()
     def take(self, restart: int, into: MemN2N) -> None:

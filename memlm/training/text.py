@@ -304,8 +304,9 @@ class StackedLearner(TextLearner):
     def start_from(self, state: checkpoint.Checkpoint) -> None:
         """Begin every restart with the weights of a checkpoint of a single model."""
         checkpoint.fill(self._alone, state)
-        for restart in range(len(self.progress)):
-            self.model.put(restart, self._alone)
+        with torch.no_grad():
+            for ours, theirs in zip(self.model.parameters(), self._alone.parameters(), strict=True):
+                ours.copy_(theirs.expand_as(ours))
 
     def parameter_norms(self) -> list[float]:
         """The l2 norm of all parameters of each restart together."""

@@ -29,7 +29,7 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(bench, name, value)
     monkeypatch.setattr(adaptive, "VOCABULARY", 60)
     monkeypatch.setattr(adaptive, "TOKENS", 4000)
-    shrunk = {"lstm": LSTMConfig(units=6), "memn2n": MemN2NConfig(hops=1, memory_size=3, units=6)}
+    shrunk = {"lstm": LSTMConfig(units=6, dropout=0.0), "memn2n": MemN2NConfig(hops=1, memory_size=3, units=6)}
     monkeypatch.setattr(adaptive, "MODELS", shrunk)
     monkeypatch.setattr(bench, "_peak_rss_mb", lambda: 100.0)
     monkeypatch.setattr(measure, "BURST", 1e-4)

@@ -8,7 +8,7 @@ import pytest
 from memlm.config.models import MemN2NConfig
 from memlm.errors import MemlmError
 from memlm.evaluation.perplexity import FACEBOOK_BATCH, perplexity, scored_tokens, token_nats, total
-from memlm.models.build import build
+from memlm.models.build import build_initialised
 from tests.oracles import memn2n as oracle_memn2n
 
 
@@ -21,7 +21,7 @@ def test_exact_counts_every_token_once(rng: np.random.Generator):
 
 
 def test_progress_counts_the_tokens_before_each_batch():
-    model = build(MemN2NConfig(hops=1, memory_size=3, units=4), vocabulary_size=5, eos=0, seed=1)
+    model = build_initialised(MemN2NConfig(hops=1, memory_size=3, units=4), vocabulary_size=5, eos=0, seed=1)
     ticks: list[tuple[int, int]] = []
     tokens = np.zeros(10, np.int32)
     token_nats(model, tokens, targets_at_once=4, tick=lambda done, total: ticks.append((done, total)))

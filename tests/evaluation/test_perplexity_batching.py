@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 
-from memlm.config.models import LSTMConfig, MemN2NConfig, ModelConfig
+from memlm.config.models import LanguageModelSettings, LSTMConfig, MemN2NConfig
 from memlm.evaluation import perplexity
-from memlm.models.build import build
+from memlm.models.build import build_initialised
 
-MODELS: dict[str, ModelConfig] = {
+MODELS: dict[str, LanguageModelSettings] = {
     "layerwise": MemN2NConfig(hops=4, memory_size=37, units=24, init_std=0.5),
     "adjacent": MemN2NConfig(hops=3, memory_size=37, units=24, init_std=0.5, tying="adjacent"),
     "lstm": LSTMConfig(layers=2, units=24, init_range=0.9),
@@ -34,7 +34,7 @@ def test_batch_and_chunks_change_no_nats(
     rng: np.random.Generator,
     monkeypatch: pytest.MonkeyPatch,
 ):
-    model = build(MODELS[name], vocabulary_size=V, eos=0, seed=1).to(dtype)
+    model = build_initialised(MODELS[name], vocabulary_size=V, eos=0, seed=1).to(dtype)
     tokens = np.minimum(rng.geometric(0.02, rounds(331, 5_003)), V - 1).astype(np.int32)
     lengths = rng.integers(1, 2 * len(tokens), rounds(2, 20)).tolist()
     batches = [1, 7, 128, 4096, *rng.integers(2, 5000, rounds(0, 10)).tolist()]

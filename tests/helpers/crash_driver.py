@@ -28,7 +28,7 @@ import pytest
 import torch
 
 from memlm.cli import main
-from memlm.cli import session as _session  # noqa: F401
+from memlm.experiments import run as _run  # noqa: F401
 from memlm.runs import checkpoint
 from tests.helpers.faults import count_disk_calls, fail_disk_call
 from tests.helpers.tensorboard import curves

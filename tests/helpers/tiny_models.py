@@ -19,7 +19,7 @@ def make_memn2n(tying: str, generator: torch.Generator, *, temporal_encoding: bo
         hops=K, memory_size=N, units=D, linear_units=3, tying=tying, temporal_encoding=temporal_encoding, init_std=0.6
     )
     model = MemN2N(config, V).double()
-    model.initialise(generator)
+    model.initialise(generator.initial_seed())
     return model
 
 

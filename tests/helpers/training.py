@@ -11,7 +11,7 @@ from memlm.config.models import LSTMConfig, MemN2NConfig
 from memlm.config.run import Config
 from memlm.config.training import TrainConfig
 from memlm.data.dataset import TextDataset
-from memlm.models.build import build, build_stacked
+from memlm.models.build import build_initialised, build_stacked
 from memlm.runs.folder import RunFolder
 from memlm.training.interfaces import Observer, Observers
 from memlm.training.learner import Learner
@@ -51,9 +51,11 @@ def reopen(config: Config, data: TextDataset) -> TextLearner:
     texts = {split: data.splits[split].tokens for split in ("train", "valid")}
     if config.train.restarts > 1:
         assert isinstance(config.model, MemN2NConfig)
-        stacked = build_stacked(config.model, **sizes, seeds=config.train.seeds)
+        stacked = build_stacked(
+            config.model, vocabulary_size=len(data.vocabulary), seed=config.train.seed, restarts=config.train.restarts
+        )
         return StackedLearner(stacked, config.train, torch.device("cpu"), **texts)
-    model = build(config.model, **sizes, seed=config.train.seed)
+    model = build_initialised(config.model, **sizes, seed=config.train.seed)
     return SingleLearner(model, config.train, torch.device("cpu"), **texts)
 
 

@@ -24,7 +24,7 @@ CPU = torch.device("cpu")
 def answerer(words: WordList, **settings: object) -> MemoryAnswerer:
     config = AnswererConfig().replace({"units": 8, "memory_size": 6, "init_std": 0.6} | settings)
     model = MemoryAnswerer(config, len(words), 1)
-    model.initialise([5])
+    model.initialise(5)
     return model
 
 

@@ -14,18 +14,18 @@ import memlm as package
 from memlm.cli import main
 from memlm.config import run as collection_run
 from memlm.config.paper import TABLE1
-from memlm.config.recipes import QA_RECIPES, column_of, qa_recipe
+from memlm.config.recipes import RECIPES, column_of, recipe
 from memlm.config.run import QAConfig
 from memlm.data.questions.babi import Question
 from memlm.data.questions.encode import vocabulary
 from memlm.data.vocabulary.words import WordList
 from memlm.errors import MemlmError
-from memlm.experiments import collection
 from memlm.inference.ask import ask
 from memlm.inference.load import load_answerer
 from memlm.inference.questions import TrainedTasks
 from memlm.models import build
 from memlm.runs import checkpoint, summary
+from memlm.runs.folder import RunFolder
 from tests.helpers.questions import random_questions
 
 STORY = "Mary went to the hall.\nJohn went to the garden.\n"
@@ -43,7 +43,7 @@ def _made_up(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ended(path: Path, config: QAConfig, tasks: list[int], *, seed: int = 1, more_words: Sequence[str] = ()) -> Path:
     """A run that has ended, of random weights; `more_words` are in its vocabulary too."""
-    run = collection.create(path, config)
+    run = RunFolder.create(path, config)
     if collection_run.is_collection(config):
         for task in tasks:
             own = dataclasses.replace(config, train=config.train.replace({"task": str(task)}))
@@ -53,7 +53,7 @@ def ended(path: Path, config: QAConfig, tasks: list[int], *, seed: int = 1, more
         words = WordList(sorted([*known, *more_words]))
         model = build.build_answerer(config, len(words), restarts=1)
         model.init_std = 0.6
-        model.initialise([seed])
+        model.initialise(seed)
         run.note_made_with(config, words)
         checkpoint.save(run.best, model, {"step": 1})
     figures: dict[str, Any] = {"model": config.model.name, "label": config.model.label, "dataset": config.dataset}
@@ -65,7 +65,7 @@ def ended(path: Path, config: QAConfig, tasks: list[int], *, seed: int = 1, more
 
 def one_task(path: Path, **settings: object) -> Path:
     """A run of task 2 of bAbI."""
-    config = qa_recipe("pe-ls-rn")
+    config = recipe("pe-ls-rn")
     return ended(path, dataclasses.replace(config, train=config.train.replace({"task": "2"} | settings)), [2])
 
 
@@ -97,7 +97,7 @@ def test_the_figures_of_a_task_are_those_of_its_answers(tmp_path: Path):
 
 
 def test_a_run_of_all_tasks_has_a_model_for_each(tmp_path: Path):
-    model = load_answerer(ended(tmp_path / "run", qa_recipe("pe-ls-rn"), list(range(1, 21))))
+    model = load_answerer(ended(tmp_path / "run", recipe("pe-ls-rn"), list(range(1, 21))))
     result = model.evaluate()
     errors = [by_hand(model, task)[0] for task in range(1, 21)]
     assert list(result["tasks"].values()) == pytest.approx(errors)
@@ -112,7 +112,7 @@ def test_a_run_of_all_tasks_has_a_model_for_each(tmp_path: Path):
 
 
 def test_tasks_that_a_run_lacks_are_named_and_the_mean_is_not_held_against_the_papers(tmp_path: Path):
-    config = qa_recipe("pe-ls-rn", size="10k")
+    config = recipe("pe-ls-rn", size="10k")
     result = load_answerer(ended(tmp_path / "run", config, [1, 2, *range(4, 21)])).evaluate()
     assert result["absent"] == [3]
     paper = {"column": "pe-ls-rn", "tasks": None, "mean_error": None, "failed_tasks": None}
@@ -120,7 +120,7 @@ def test_tasks_that_a_run_lacks_are_named_and_the_mean_is_not_held_against_the_p
 
 
 def test_a_joint_run_answers_with_one_model(tmp_path: Path):
-    model = load_answerer(ended(tmp_path / "run", qa_recipe("pe-ls-rn-joint", size="10k"), list(range(1, 21))))
+    model = load_answerer(ended(tmp_path / "run", recipe("pe-ls-rn-joint", size="10k"), list(range(1, 21))))
     result = model.evaluate()
     assert [result["tasks"][str(task)] for task in (1, 20)] == pytest.approx([by_hand(model, t)[0] for t in (1, 20)])
     assert (result["paper"]["tasks"], result["paper"]["mean_error"]) == (None, 7.5)
@@ -128,9 +128,9 @@ def test_a_joint_run_answers_with_one_model(tmp_path: Path):
     np.testing.assert_array_equal(one.distribution, other.distribution)
 
 
-@pytest.mark.parametrize("name", QA_RECIPES)
+@pytest.mark.parametrize("name", [name for name in RECIPES if isinstance(recipe(name), QAConfig)])
 def test_every_recipe_stands_beside_its_own_column(name: str):
-    config = qa_recipe(name)
+    config = recipe(name)
     assert column_of(config) == name
     assert name in TABLE1
     changed = config.train.replace({"lr": 0.02, "restarts": 3, "seed": 9, "epochs": 7})
@@ -138,7 +138,7 @@ def test_every_recipe_stands_beside_its_own_column(name: str):
 
 
 def test_a_run_of_no_column_has_no_paper_beside_it(tmp_path: Path):
-    config = qa_recipe("pe-ls-rn")
+    config = recipe("pe-ls-rn")
     for other in ({"hops": 4}, {"units": 50}, {"temporal_encoding": False}, {"memory_size": 51}):
         assert column_of(dataclasses.replace(config, model=config.model.replace(other))) is None
     for way in ({"joint": True}, {"noise": 0.2}):
@@ -158,7 +158,7 @@ def test_what_can_not_be_asked_for_is_one_line(tmp_path: Path):
         model.ask(STORY, "Where is Mary?", task=3)
     with pytest.raises(MemlmError, match=r"^the story, line 1: unknown word 'fell'"):
         model.ask(["Mary fell."], "Where is Mary?")
-    collection.create(tmp_path / "begun", qa_recipe("pe"))
+    RunFolder.create(tmp_path / "begun", recipe("pe"))
     with pytest.raises(MemlmError, match="has not ended yet: go on with `memlm train --resume"):
         load_answerer(tmp_path / "begun")
 
@@ -237,7 +237,7 @@ def test_ask_reads_standard_input_and_draws(memlm: Callable[..., Result], tmp_pa
 
 
 def test_eval_prints_the_paper_beside_and_keeps_the_score(memlm: Callable[..., Result], tmp_path: Path):
-    run = ended(tmp_path / "run", qa_recipe("pe-ls-rn"), list(range(1, 21)))
+    run = ended(tmp_path / "run", recipe("pe-ls-rn"), list(range(1, 21)))
     shown = memlm("eval", run)
     assert shown.exit_code == 0, shown.output
     result = load_answerer(run).evaluate()
@@ -256,8 +256,8 @@ def test_eval_prints_the_paper_beside_and_keeps_the_score(memlm: Callable[..., R
 
 
 def test_compare_sets_runs_side_by_side(memlm: Callable[..., Result], tmp_path: Path):
-    alone = ended(tmp_path / "alone", qa_recipe("pe"), [1, 2, 3])
-    joint = ended(tmp_path / "joint", qa_recipe("pe-ls-rn-joint"), [1, 2, 3], more_words=["xylophone", "apple"])
+    alone = ended(tmp_path / "alone", recipe("pe"), [1, 2, 3])
+    joint = ended(tmp_path / "joint", recipe("pe-ls-rn-joint"), [1, 2, 3], more_words=["xylophone", "apple"])
     results = [load_answerer(run).evaluate() for run in (alone, joint)]
     shown = memlm("compare", alone, joint)
     assert shown.exit_code == 0, shown.output
@@ -270,7 +270,7 @@ def test_compare_sets_runs_side_by_side(memlm: Callable[..., Result], tmp_path: 
 
 def test_compare_refuses_runs_of_other_questions(memlm: Callable[..., Result], tmp_path: Path, corpus: Path):
     one = one_task(tmp_path / "one")
-    refused = memlm("compare", one, ended(tmp_path / "two", qa_recipe("pe"), [1, 2]))
+    refused = memlm("compare", one, ended(tmp_path / "two", recipe("pe"), [1, 2]))
     assert (refused.exit_code, "the tasks or their questions differ" in refused.output) == (2, True)
     assert memlm("train", "--dataset", corpus, "--max-steps", 1, "--units", 4, "--run-dir", "lm").exit_code == 0
     refused = memlm("compare", one, one, "--plot", "a.svg")
@@ -282,7 +282,7 @@ def test_compare_refuses_runs_of_other_questions(memlm: Callable[..., Result], t
 
 
 def test_the_baseline_without_a_memory_answers_too(memlm: Callable[..., Result], tmp_path: Path):
-    config = qa_recipe("lstm")
+    config = recipe("lstm")
     run = ended(tmp_path / "run", dataclasses.replace(config, train=config.train.replace({"task": "2"})), [2])
     result = load_answerer(run).evaluate()
     assert result["support"] == {"2": None}

@@ -21,10 +21,10 @@ from memlm.errors import MemlmError
 from memlm.kernels.hops import WindowHops
 from memlm.kernels.rows import add_rows, sum_words
 from memlm.kernels.softmax import losses
-from memlm.models.build import build
+from memlm.models.build import build_initialised
 from memlm.models.layers import softmax
 from memlm.models.layers.windows import by_pytorch, hop
-from memlm.training.text import Training
+from memlm.training.text import SingleLearner
 
 compiled = pytest.mark.skipif(not kernels.fits(), reason="the kernels are not compiled here")
 FLOATS = (4, 8, 16)
@@ -260,7 +260,9 @@ def test_training_without_kernels_is_the_same_up_to_rounding(tying: str, monkeyp
     weights = []
     for library in (kernels._library, lambda: None):
         monkeypatch.setattr(kernels, "_library", library)
-        training = Training(build(model, vocabulary_size=17, eos=0, seed=1), train, torch.device("cpu"))
+        training = SingleLearner(
+            build_initialised(model, vocabulary_size=17, eos=0, seed=1), train, torch.device("cpu")
+        )
         for span in plan_epoch(train, len(tokens), 0)[:5]:
             training.step(gather(tokens, span, training.model.context_size))
         weights.append(list(training.model.parameters()))

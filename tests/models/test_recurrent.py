@@ -15,7 +15,7 @@ V = 17
 
 def make(layers: int, generator: torch.Generator, *, dropout: float = 0.0) -> LSTM:
     model = LSTM(LSTMConfig(layers=layers, units=6, dropout=dropout, init_range=0.8), V, eos=3).double()
-    model.initialise(generator)
+    model.initialise(generator.initial_seed())
     return model
 
 

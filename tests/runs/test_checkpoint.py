@@ -15,7 +15,7 @@ import torch
 from memlm.config.models import MemN2NConfig
 from memlm.errors import MemlmError
 from memlm.models.base import LanguageModel
-from memlm.models.build import build
+from memlm.models.build import build_initialised
 from memlm.runs import checkpoint
 from tests.helpers.faults import count_disk_calls, fail_disk_call
 
@@ -24,7 +24,7 @@ FILES = ("checkpoint.json", "model.safetensors", "training.safetensors")
 
 def make(seed: int = 0, *, hops: int = 2, units: int = 4, tying: str = "layerwise") -> LanguageModel:
     config = MemN2NConfig(hops=hops, memory_size=3, units=units, tying=tying)
-    return build(config, vocabulary_size=7, eos=0, seed=seed)
+    return build_initialised(config, vocabulary_size=7, eos=0, seed=seed)
 
 
 def save(folder: Path, step: int) -> None:

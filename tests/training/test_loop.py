@@ -229,7 +229,9 @@ def test_a_loss_that_is_not_finite_stops_training_and_names_the_step(data: TextD
         run_fit(training, run)
 
 
-@pytest.mark.parametrize("name", [name for name in RECIPES if not recipe(name).is_counted])
+@pytest.mark.parametrize(
+    "name", [name for name in RECIPES if isinstance(recipe(name), Config) and recipe(name).model.trained]
+)
 def test_every_recipe_takes_a_step(name: str, data: TextDataset):
     config = recipe(name)
     assert not isinstance(config.model, KneserNeyConfig)
@@ -266,7 +268,7 @@ def test_losses_of_the_first_epochs_are_those_on_record(name: str, data: TextDat
     config = dataclasses.replace(MEMORY if name == "memn2n" else RECURRENT)
     if name == "lstm":
         config = dataclasses.replace(
-            config, model=LSTMConfig(units=16, init_range=0.4)
+            config, model=LSTMConfig(units=16, dropout=0.0, init_range=0.4)
         )  # no dropout: one generator less
     training, run = start(config, data, tmp_path / "run")
     run_fit(training, run)

@@ -113,7 +113,7 @@ def test_the_rate_is_halved_five_times_at_most(data: TextDataset, tmp_path: Path
         run_fit(training, run)
     resumed = reopen(MEMORY, data)
     resumed.load(run)
-    assert (resumed.progress[0].halvings, resumed.progress[0].schedule.rate(MEMORY.train)) == (5, 0.05 / 32)
+    assert (resumed.progress[0].halvings, resumed.progress[0].scheduled_rate(MEMORY.train)) == (5, 0.05 / 32)
 
 
 def test_a_stop_that_is_asked_for_is_heeded_after_going_back(

@@ -19,7 +19,7 @@ from memlm.data.batches import EMPTY, NOTHING, Span, gather, gather_together
 from memlm.data.dataset import TextDataset
 from memlm.errors import MemlmError
 from memlm.inference import load
-from memlm.models.build import build
+from memlm.models.build import build_initialised
 from memlm.models.memn2n import MemN2N
 from memlm.models.stacked import StackedHead
 from memlm.runs import checkpoint
@@ -120,7 +120,7 @@ def test_each_restart_is_the_run_of_its_seed(
         assert why == "min_lr"
         assert len({single.epoch for single, _ in singles}) > 1  # they ended at different times
     elif not config.train.max_steps:
-        rates = {single.progress[0].schedule.rate(config.train) for single, _ in singles}
+        rates = {single.progress[0].scheduled_rate(config.train) for single, _ in singles}
         assert len(rates) > 1  # they annealed, each when it was due
 
     costs = [single.progress[0].best_cost or np.inf for single, _ in singles]
@@ -138,7 +138,7 @@ def test_initial_weights_are_those_of_the_seeds(tying: str, data: TextDataset):
     training = reopen(with_settings(model={"tying": tying}), data)
     for restart, seed in enumerate(SEEDS):
         config = MemN2NConfig(hops=2, memory_size=8, units=12, tying=tying)
-        single = build(config, vocabulary_size=len(data.vocabulary), eos=0, seed=seed)
+        single = build_initialised(config, vocabulary_size=len(data.vocabulary), eos=0, seed=seed)
         for ours, theirs in zip(parameters(training, restart), single.parameters(), strict=True):
             assert torch.equal(ours, theirs)
 

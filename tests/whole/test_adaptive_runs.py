@@ -73,7 +73,7 @@ def test_cut_offs_that_were_chosen_are_recorded_and_never_measured_again(
         (["--softmax", "adaptive", "--cutoffs", "0,3"], "cutoffs is '0,3'; it must be rising numbers above 0"),
         (["--softmax", "adaptive", "--cutoffs", "3, 4"], "cutoffs is '3, 4'; it must be rising numbers above 0"),
         (["--softmax", "adaptive", "--cutoffs", "3,999"], "cutoffs end at 999; with 14 words in the vocabulary"),
-        (["--cutoffs", "3,4"], "cutoffs is '3,4'; only with softmax adaptive has it a meaning"),
+        (["--cutoffs", "3,4"], "cutoffs is '3,4', which needs softmax adaptive"),
         (["--model", "kneser-ney", "--softmax", "adaptive"], "--softmax is not a setting of kneser-ney"),
     ],
 )

@@ -7,23 +7,22 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import torch
-from memlm.training.restarts import Restarts
 
-from memlm.config.models import LSTMConfig, MemN2NConfig, ModelConfig
+from memlm.config.models import LanguageModelSettings, LSTMConfig, MemN2NConfig
 from memlm.config.training import TrainConfig
 from memlm.data.batches import gather, plan_epoch
 from memlm.diagnostics.bench.cases import zipf_tokens
 from memlm.evaluation.perplexity import token_nats
 from memlm.kernels.cuda_graph import WARM_UP
 from memlm.models.base import LanguageModel
-from memlm.models.build import build, build_stacked
-from memlm.training.text import Training
+from memlm.models.build import build_initialised, build_stacked
+from memlm.training.text import SingleLearner, StackedLearner
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
 V, T = 50, 515
 CUDA, CPU = torch.device("cuda"), torch.device("cpu")
-MODELS: dict[str, ModelConfig] = {
+MODELS: dict[str, LanguageModelSettings] = {
     "layerwise": MemN2NConfig(hops=3, memory_size=9, units=12),
     "adjacent": MemN2NConfig(hops=3, memory_size=9, units=12, tying="adjacent"),
     "no-time": MemN2NConfig(hops=2, memory_size=9, units=12, temporal_encoding=False),
@@ -37,7 +36,7 @@ MODELS: dict[str, ModelConfig] = {
 
 @pytest.fixture(params=MODELS)
 def model(request: pytest.FixtureRequest) -> LanguageModel:
-    return build(MODELS[request.param], vocabulary_size=V, eos=0, seed=3).double()
+    return build_initialised(MODELS[request.param], vocabulary_size=V, eos=0, seed=3).double()
 
 
 def settings(model: LanguageModel, **values: float) -> TrainConfig:
@@ -47,7 +46,7 @@ def settings(model: LanguageModel, **values: float) -> TrainConfig:
     ).replace(values)
 
 
-def epoch(training: Training, number: int) -> Iterator[None]:
+def epoch(training: SingleLearner, number: int) -> Iterator[None]:
     tokens = zipf_tokens(V, T)
     training.start_epoch()
     training.model.train()
@@ -57,9 +56,9 @@ def epoch(training: Training, number: int) -> Iterator[None]:
     training.settle()
 
 
-def train(training: Training, epochs: int) -> None:
+def train(training: SingleLearner, epochs: int) -> None:
     for number in range(epochs):
-        training.optimizer.lr = training.config.lr / (1 + number)
+        training.optimizer.set_rates([training.config.lr / (1 + number)])
         for _ in epoch(training, number):
             pass
 
@@ -73,13 +72,13 @@ def test_nats_are_those_of_the_cpu(model: LanguageModel) -> None:
 
 
 def test_captured_steps_train_as_the_cpu_does(model: LanguageModel) -> None:
-    here = Training(copy.deepcopy(model), settings(model), CPU)
-    there = Training(model, settings(model), CUDA)
+    here = SingleLearner(copy.deepcopy(model), settings(model), CPU)
+    there = SingleLearner(model, settings(model), CUDA)
     for training in (here, there):
         train(training, 3)
     assert T // 32 > 2 * WARM_UP  # most of the steps were replayed
-    assert there.progress.totals.clipped == here.progress.totals.clipped > 0
-    assert there.progress.totals.nats == pytest.approx(here.progress.totals.nats, rel=1e-10)
+    assert there.progress[0].totals.clipped == here.progress[0].totals.clipped > 0
+    assert there.progress[0].totals.nats == pytest.approx(here.progress[0].totals.nats, rel=1e-10)
     for name, parameter in here.model.named_parameters():
         found = there.model.get_parameter(name).cpu()
         torch.testing.assert_close(found, parameter, rtol=1e-9, atol=1e-11, msg=name)
@@ -87,7 +86,7 @@ def test_captured_steps_train_as_the_cpu_does(model: LanguageModel) -> None:
 
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_step_never_waits_for_the_device(model: LanguageModel) -> None:
-    training = Training(model, settings(model), CUDA)
+    training = SingleLearner(model, settings(model), CUDA)
     if training.head.waits_for_device:
         pytest.skip("an adaptive softmax asks how many targets each cluster has")
     train(training, 1)  # captures
@@ -104,23 +103,23 @@ def test_a_step_never_waits_for_the_device(model: LanguageModel) -> None:
 RESTARTS = TrainConfig(restarts=3, batch_size=32, chunk_length=4, lr=0.05, clip=8.0, precision="float32", max_steps=45)
 
 
-def side_by_side(config: TrainConfig, tying: str, place: torch.device, *, double: bool = True) -> Restarts:
+def side_by_side(config: TrainConfig, tying: str, place: torch.device, *, double: bool = True) -> StackedLearner:
     model = MemN2NConfig(hops=3, memory_size=9, units=12, tying=tying)
-    stacked = build_stacked(model, vocabulary_size=V, eos=0, seeds=config.seeds)
-    return Restarts(stacked.double() if double else stacked, config, place)
+    stacked = build_stacked(model, vocabulary_size=V, seed=config.seed, restarts=config.restarts)
+    tokens = zipf_tokens(V, T)
+    return StackedLearner(stacked.double() if double else stacked, config, place, train=tokens, valid=tokens)
 
 
 @pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
 def test_restarts_train_as_on_the_cpu(tying: str) -> None:
-    tokens = zipf_tokens(V, T)
     here, there = (side_by_side(RESTARTS, tying, place) for place in (CPU, CUDA))
     for training in (here, there):
         while not training.finished:
-            for batch in training.batches(tokens):
+            for batch in training.batches():
                 training.step(batch)
             training.settle()
-            training.end_epoch(token_nats(training.model, tokens))
-    for ours, theirs in zip(there.progress.each, here.progress.each, strict=True):
+            training.validate()
+    for ours, theirs in zip(there.progress, here.progress, strict=True):
         assert ours.best_cost == pytest.approx(theirs.best_cost, rel=1e-10)
     for name, parameter in here.model.named_parameters():
         found = there.model.get_parameter(name).cpu()
@@ -130,8 +129,7 @@ def test_restarts_train_as_on_the_cpu(tying: str) -> None:
 @pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
 def test_a_restart_that_diverges_on_cuda_stays_as_it_was(tying: str) -> None:
     training = side_by_side(RESTARTS, tying, CUDA)
-    tokens = zipf_tokens(V, T)
-    steps = training.batches(tokens)
+    steps = training.batches()
     for _ in range(2 * WARM_UP):
         training.step(next(steps))
     with torch.no_grad():
@@ -140,7 +138,7 @@ def test_a_restart_that_diverges_on_cuda_stays_as_it_was(tying: str) -> None:
     for batch in steps:
         training.step(batch)
     training.settle()
-    assert [at is None for at in training.progress.diverged] == [True, False, True]
+    assert [each.diverged is None for each in training.progress] == [True, False, True]
     for now, earlier in zip(training.model.parameters(), before, strict=True):
         same = [torch.equal(now[r].nan_to_num(), earlier[r].nan_to_num()) for r in range(3)]
         assert same == [False, True, False]
@@ -149,7 +147,7 @@ def test_a_restart_that_diverges_on_cuda_stays_as_it_was(tying: str) -> None:
 @pytest.mark.filterwarnings("ignore:Synchronization debug mode is a prototype")
 def test_a_step_of_restarts_never_waits_for_the_device() -> None:
     training = side_by_side(RESTARTS, "layerwise", CUDA, double=False)
-    batches = list(itertools.islice(training.batches(zipf_tokens(V, T)), 1)) * 3 * WARM_UP
+    batches = list(itertools.islice(training.batches(), 1)) * 3 * WARM_UP
     for batch in batches:
         training.step(batch)  # captures
     try:
@@ -161,19 +159,19 @@ def test_a_step_of_restarts_never_waits_for_the_device() -> None:
 
 
 def test_bfloat16_trains_nearly_as_float32(model: LanguageModel) -> None:
-    exact = Training(copy.deepcopy(model).float(), settings(model), CUDA)
-    low = Training(model.float(), settings(model).replace({"precision": "bfloat16"}), CUDA)
+    exact = SingleLearner(copy.deepcopy(model).float(), settings(model), CUDA)
+    low = SingleLearner(model.float(), settings(model).replace({"precision": "bfloat16"}), CUDA)
     for training in (exact, low):
         train(training, 1)
     assert low.head.precision == torch.bfloat16
-    assert low.progress.totals.nats == pytest.approx(exact.progress.totals.nats, rel=2e-3)
-    assert low.progress.totals.nats != exact.progress.totals.nats
+    assert low.progress[0].totals.nats == pytest.approx(exact.progress[0].totals.nats, rel=2e-3)
+    assert low.progress[0].totals.nats != exact.progress[0].totals.nats
 
 
 def test_each_replay_draws_its_own_dropout() -> None:
     config = LSTMConfig(layers=2, units=12, dropout=0.5, init_range=0.4)
-    model = build(config, vocabulary_size=V, eos=0, seed=3)
-    training = Training(model, settings(model, lr=1e-30), CUDA)
+    model = build_initialised(config, vocabulary_size=V, eos=0, seed=3)
+    training = SingleLearner(model, settings(model, lr=1e-30), CUDA)
     tokens = zipf_tokens(V, T)
     span = plan_epoch(training.config, T, 0)[0]
     model.train()
@@ -182,5 +180,5 @@ def test_each_replay_draws_its_own_dropout() -> None:
         training.carried = tuple(torch.zeros(2, len(span.starts), 12, device=CUDA) for _ in range(2))
         training.step(gather(tokens, span, model.context_size))
         training.settle()
-        totals.append(training.progress.totals.nats)
+        totals.append(training.progress[0].totals.nats)
     assert len(set(np.diff(totals))) > WARM_UP + 2

@@ -11,13 +11,12 @@ import safetensors.torch
 import torch
 from hypothesis import strategies as st
 
-from memlm.cli import session
-from memlm.config.models import MODELS
+from memlm.config.registry import MODELS
 from memlm.config.run import Config, read_toml
 from memlm.config.training import TrainConfig
 from memlm.errors import MemlmError
 from memlm.evaluation import records
-from memlm.experiments import compare
+from memlm.experiments import compare, text_run
 from memlm.inference import load
 from memlm.runs.folder import RunFolder
 from tests.helpers.command_line import SMALL, Memlm
@@ -107,7 +106,7 @@ def use(run: Path) -> float | None:
 
 def resumed(run: Path) -> None:
     """Read all that a run goes on from."""
-    with session.resume(run, {"epochs": 5}):
+    with text_run.resume(RunFolder.open(run), {"epochs": 5}):
         pass
 
 

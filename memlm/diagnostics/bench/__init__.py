@@ -91,7 +91,7 @@ def _fewer(rounds: int) -> int:
 
 def _comparisons(tokens: Tokens, device: torch.device) -> dict[str, Case]:
     exact = replace(TRAIN, precision="float32")
-    lstm_model, lstm_train = LSTMConfig(units=100), replace(recipe("lstm-100").train, precision="float32")
+    lstm_model, lstm_train = LSTMConfig(units=100, dropout=0.0), replace(recipe("lstm-100").train, precision="float32")
     rest = (tokens, VOCABULARY, device)
     return {
         "per_window_train": cases.per_window_step(MODEL, exact, *rest),

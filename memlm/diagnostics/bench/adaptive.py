@@ -16,7 +16,7 @@ from memlm.models.layers import cutoffs
 
 VOCABULARY, TOKENS = 44_000, 400_000  # the vocabulary has about the size of Text8's
 MODELS: dict[str, LSTMConfig | MemN2NConfig] = {  # the models for Text8 in Sukhbaatar et al. 2015
-    "lstm": LSTMConfig(units=500),
+    "lstm": LSTMConfig(units=500, dropout=0.0),
     "memn2n": MemN2NConfig(units=500),
 }
 TRAIN: dict[str, TrainConfig] = {

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from memlm.config.recipes import qa_recipe
+from memlm.config.recipes import recipe
 from memlm.config.run import QAConfig
 from memlm.data.questions.encode import EMPTY, QuestionSet
 from memlm.diagnostics.bench import measure
@@ -61,13 +61,13 @@ def _cases(device: torch.device) -> dict[str, Case]:
 
 def training_epoch(shape: str, restarts: int, device: torch.device) -> Case:
     """An epoch of `memlm train`: STEPS steps of 32 questions per restart, with planning and reading them."""
-    config = qa_recipe("pe-ls-rn")
+    config = recipe("pe-ls-rn")
     U, V, S, D = SHAPES[shape]
     model = config.model.replace({"units": D, "memory_size": S})
     train = config.train.replace({"restarts": restarts, "linear_start": "no", "batch_size": BATCH})
     questions = random_questions(U, V, S)
     answerer = build.build_answerer(QAConfig(model=model, train=train), V, restarts=restarts)
-    answerer.initialise(train.seeds)
+    answerer.initialise(train.seed)
     learner = QuestionLearner(answerer, train, questions, np.ones(len(questions), np.int64), device)
 
     def epoch() -> None:

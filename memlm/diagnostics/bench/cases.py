@@ -11,14 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from memlm.config.models import LSTMConfig, MemN2NConfig, ModelConfig
+from memlm.config.models import LanguageModelSettings, LSTMConfig, MemN2NConfig
 from memlm.config.training import TrainConfig
 from memlm.data.batches import Batch, gather, plan_epoch
 from memlm.data.corpus.reading import Tokens
 from memlm.diagnostics.bench import per_window
 from memlm.diagnostics.bench.measure import Case
 from memlm.evaluation.perplexity import token_nats
-from memlm.models.build import build, build_stacked
+from memlm.models.build import build_initialised, build_stacked
 from memlm.models.layers.head import SoftmaxHead
 from memlm.models.layers.products import product
 from memlm.models.memn2n import MemN2N
@@ -34,9 +34,11 @@ def zipf_tokens(vocabulary_size: int, count: int) -> Tokens:
     return rng.choice(vocabulary_size, size=count, p=weights / weights.sum()).astype(np.int32)
 
 
-def make_training(model: ModelConfig, train: TrainConfig, vocabulary_size: int, device: torch.device) -> SingleLearner:
+def make_training(
+    model: LanguageModelSettings, train: TrainConfig, vocabulary_size: int, device: torch.device
+) -> SingleLearner:
     """A newly initialised model, ready to train."""
-    return SingleLearner(build(model, vocabulary_size=vocabulary_size, eos=0, seed=1), train, device)
+    return SingleLearner(build_initialised(model, vocabulary_size=vocabulary_size, eos=0, seed=1), train, device)
 
 
 def make_restarts(
@@ -44,12 +46,12 @@ def make_restarts(
 ) -> StackedLearner:
     """Newly initialised restarts of a model, ready to train side by side."""
     return StackedLearner(
-        build_stacked(model, vocabulary_size=vocabulary_size, eos=0, seeds=train.seeds), train, device
+        build_stacked(model, vocabulary_size=vocabulary_size, seed=train.seed, restarts=train.restarts), train, device
     )
 
 
 def training_step(
-    model: ModelConfig, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
+    model: LanguageModelSettings, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
 ) -> Case:
     """One step of `memlm train`, with reading its batch."""
     training = make_training(model, train, vocabulary_size, device)
@@ -63,9 +65,9 @@ def training_step(
     return step
 
 
-def evaluation(model: ModelConfig, tokens: Tokens, vocabulary_size: int, device: torch.device) -> Case:
+def evaluation(model: LanguageModelSettings, tokens: Tokens, vocabulary_size: int, device: torch.device) -> Case:
     """The scoring of the tokens, as in `memlm eval`."""
-    built = build(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
+    built = build_initialised(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
     return lambda: token_nats(built, tokens)
 
 
@@ -73,7 +75,7 @@ def per_window_step(
     model: MemN2NConfig, train: TrainConfig, tokens: Tokens, vocabulary_size: int, device: torch.device
 ) -> Case:
     """A training step of the per-window formulation, with the loss, clipping and optimiser of PyTorch."""
-    built = build(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
+    built = build_initialised(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
     assert isinstance(built, MemN2N)
     assert isinstance(built.head, SoftmaxHead)
     output = built.head.weight
@@ -95,7 +97,7 @@ def per_window_evaluation(
     model: MemN2NConfig, tokens: Tokens, vocabulary_size: int, targets: int, device: torch.device
 ) -> Case:
     """The scoring of `targets` targets with the per-window formulation."""
-    built = build(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
+    built = build_initialised(model, vocabulary_size=vocabulary_size, eos=0, seed=1).to(device)
     assert isinstance(built, MemN2N)
     assert isinstance(built.head, SoftmaxHead)
     output = built.head.weight

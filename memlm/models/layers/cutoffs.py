@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from memlm.config.models import KneserNeyConfig, NeuralSettings
+from memlm.config.models import NeuralSettings
 from memlm.config.run import Config
 from memlm.config.training import TrainConfig
 from memlm.models.device import choose_precision
@@ -47,7 +47,7 @@ def resolved(config: Config, counts: Callable[[], Counts], device: torch.device)
     `counts` returns how often each word occurs in the training text (V,). It is called only if it is needed.
     """
     model = config.model
-    if isinstance(model, KneserNeyConfig) or model.softmax != "adaptive" or model.cutoffs:
+    if not isinstance(model, NeuralSettings) or model.softmax != "adaptive" or model.cutoffs:
         return config
     found = find(model, config.train, counts(), device)
     return dataclasses.replace(config, model=dataclasses.replace(model, cutoffs=found))

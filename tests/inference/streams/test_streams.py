@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from memlm.config.models import LSTMConfig, MemN2NConfig, ModelConfig
+from memlm.config.models import LanguageModelSettings, LSTMConfig, MemN2NConfig
 from memlm.evaluation.perplexity import token_nats
 from memlm.inference.streams.adapted import Worn, tune
 from memlm.inference.streams.cache import CacheStream, CacheWeights
@@ -16,10 +16,10 @@ from memlm.inference.streams.mixture import MixtureStream, fit_weights
 from memlm.inference.streams.stream import ModelStream, Stream, blocks, stream_nats
 from memlm.inference.streams.tuning import climb
 from memlm.models.base import LanguageModel
-from memlm.models.build import build
+from memlm.models.build import build_initialised
 
 V = 13
-MODELS: dict[str, ModelConfig] = {
+MODELS: dict[str, LanguageModelSettings] = {
     "layerwise": MemN2NConfig(hops=2, memory_size=7, units=6, init_std=0.5),
     "adjacent": MemN2NConfig(hops=3, memory_size=5, units=6, init_std=0.5, tying="adjacent"),
     "lstm": LSTMConfig(layers=2, units=6, init_range=0.6, dropout=0.3),
@@ -31,7 +31,7 @@ MODELS: dict[str, ModelConfig] = {
 
 
 def make(name: str, *, seed: int = 3) -> LanguageModel:
-    return build(MODELS[name], vocabulary_size=V, eos=0, seed=seed).double()
+    return build_initialised(MODELS[name], vocabulary_size=V, eos=0, seed=seed).double()
 
 
 @pytest.fixture

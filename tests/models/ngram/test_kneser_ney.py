@@ -21,7 +21,7 @@ from memlm.errors import MemlmError
 from memlm.evaluation.perplexity import evaluate, token_nats
 from memlm.inference.streams.mixture import MixtureStream
 from memlm.inference.streams.stream import ModelStream, stream_nats
-from memlm.models.build import build
+from memlm.models.build import build_initialised
 from memlm.models.ngram.kneser_ney import KneserNey
 from memlm.models.ngram.smoothing import FALLBACK, estimate_discounts
 from memlm.runs import checkpoint
@@ -159,7 +159,7 @@ def test_it_is_a_stream_as_the_others_are(order: int, lines: Lines, words: Vocab
     expected = token_nats(model, tokens)
     for size in (1, 33, 200):
         np.testing.assert_allclose(np.concatenate(list(stream_nats(ModelStream(model), tokens, size=size))), expected)
-    other = build(LSTMConfig(units=6), vocabulary_size=len(words), eos=words.eos, seed=1)  # in float32
+    other = build_initialised(LSTMConfig(units=6), vocabulary_size=len(words), eos=words.eos, seed=1)  # in float32
     mixture = MixtureStream([ModelStream(other), ModelStream(model)], [0.3, 0.7])
     mixed = np.log(0.3 * np.exp(-token_nats(other, tokens)) + 0.7 * np.exp(-expected))
     np.testing.assert_allclose(np.concatenate(list(stream_nats(mixture, tokens))), -mixed, rtol=1e-5)
@@ -206,7 +206,7 @@ def test_it_has_no_settings_of_training(tmp_path: Path):
     config = Config(model=KneserNeyConfig(order=4))
     assert "train" not in config.to_dict()
     assert "[train]" not in config.to_toml()
-    with pytest.raises(MemlmError, match="kneser-ney is counted, not trained: it has no settings of training"):
+    with pytest.raises(MemlmError, match="kneser-ney is counted, not trained: it has no training settings"):
         dataclasses.replace(config, train=TrainConfig(lr=1))
     with pytest.raises(MemlmError, match=r"has a table \[train\], but kneser-ney is counted"):
         Config.from_dict({"model": {"name": "kneser-ney"}, "train": {"lr": 0.01}})
