@@ -19,7 +19,6 @@ from memlm.data.vocabulary.words import EOS, UNK
 from memlm.errors import MemlmError
 from memlm.evaluation.inputs import to_tensors
 from memlm.evaluation.perplexity import CHUNK_LENGTH, TARGETS_AT_ONCE
-from memlm.evaluation.plots.attention import average_attention
 from memlm.models.base import LanguageModel
 
 if TYPE_CHECKING:
@@ -151,6 +150,8 @@ def picture(model: LanguageModel, tokens: Tokens, epoch: int) -> "Figure | None"
     """`average` over SAMPLE targets of the validation split, drawn; None where there is nothing to look at."""
     if not model.attends or len(tokens) <= model.context_size:
         return None
+    from memlm.evaluation.plots.attention import average_attention
+
     result = average(model, tokens, at_most=SAMPLE)
     return average_attention(
         result.weights, f"epoch {epoch}: average attention over {result.targets:,} words of valid"

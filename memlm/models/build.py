@@ -17,15 +17,18 @@ from memlm.models.stacked import StackedMemN2N
 
 def build(config: ModelConfig, *, vocabulary_size: int, eos: int, seed: int) -> LanguageModel:
     """A model with freshly drawn parameters, the same for a seed on every machine; or one that is to be counted."""
-    model: LanguageModel
-    if isinstance(config, KneserNeyConfig):
-        model = KneserNey(config, vocabulary_size, eos)
-    elif isinstance(config, MemN2NConfig):
-        model = MemN2N(config, vocabulary_size)
-    else:
-        model = LSTM(config, vocabulary_size, eos)
+    model = build_empty(config, vocabulary_size=vocabulary_size, eos=eos)
     model.initialise(torch.Generator().manual_seed(seed))
     return model
+
+
+def build_empty(config: ModelConfig, *, vocabulary_size: int, eos: int) -> LanguageModel:
+    """A model whose parameters are not yet drawn: a checkpoint fills them."""
+    if isinstance(config, KneserNeyConfig):
+        return KneserNey(config, vocabulary_size, eos)
+    if isinstance(config, MemN2NConfig):
+        return MemN2N(config, vocabulary_size)
+    return LSTM(config, vocabulary_size, eos)
 
 
 def build_stacked(config: MemN2NConfig, *, vocabulary_size: int, eos: int, seeds: Sequence[int]) -> StackedMemN2N:

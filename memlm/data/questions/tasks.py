@@ -9,7 +9,6 @@ import numpy as np
 
 from memlm.config.training import QATrainConfig
 from memlm.data.catalog.datasets import lookup
-from memlm.data.fetch import get
 from memlm.data.questions.babi import Question, read_questions
 from memlm.data.questions.encode import Ids, QuestionSet, encode, vocabulary
 from memlm.data.stories import questions as story_questions
@@ -58,7 +57,7 @@ def task_files(dataset: str, task: int, size: str = "1k") -> dict[str, Path]:
     Raises MemlmError for a task or size that the dataset does not have, and for an optional file that is absent.
     """
     paths = _paths(dataset, task, size)
-    place = get.get(dataset)
+    place = _place(dataset)
     if lack := _lack(place, paths):
         raise MemlmError(_unusable(dataset, task, size, lack))
     return {split: place / path for split, path in paths.items()}
@@ -70,10 +69,17 @@ def usable_tasks(dataset: str, size: str) -> tuple[list[int], list[str]]:
     The files are got first if they are not there. Raises MemlmError if that fails, or the dataset has no such size.
     """
     wanted = {task: _paths(dataset, task, size) for task in range(1, len(task_names(dataset)) + 1)}
-    place = get.get(dataset)
+    place = _place(dataset)
     lacks = {task: _lack(place, paths) for task, paths in wanted.items()}
     absent = [_unusable(dataset, task, size, lack) for task, lack in lacks.items() if lack]
     return [task for task, lack in lacks.items() if not lack], absent
+
+
+def _place(dataset: str) -> Path:
+    """The dataset's folder, got first if it is not there."""
+    from memlm.data.fetch import get  # imported where it is used: a model is loaded without the downloader
+
+    return get.get(dataset)
 
 
 def _lack(place: Path, paths: Mapping[str, str]) -> Path | None:
