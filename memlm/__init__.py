@@ -3,7 +3,7 @@
     model = memlm.load("runs/ptb-memn2n-6x100")
     model.perplexity("the company said it will")
     model.next_word("the company said it").top(5)
-    memlm.load_answerer("runs/babi-task-1").ask("Mary went home. John left.", "Where is Mary?")
+    memlm.load("runs/babi-task-1").ask("Mary went home. John left.", "Where is Mary?")
 
 The public names are resolved when they are first used: importing memlm costs no torch.
 """
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from memlm.config.training import TrainConfig
     from memlm.evaluation.answers import Answer
     from memlm.evaluation.attention import Attention, AverageAttention
-    from memlm.inference.adapt import wear
-    from memlm.inference.load import load, load_answerer
+    from memlm.inference.load import load
     from memlm.inference.questions import TrainedTasks
     from memlm.inference.text import NextWord, TrainedModel
 
@@ -41,9 +40,7 @@ __all__ = [
     "TrainedModel",
     "TrainedTasks",
     "load",
-    "load_answerer",
     "recipe",
-    "wear",
 ]
 
 _HOME = {
@@ -59,10 +56,8 @@ _HOME = {
     "TrainedModel": "inference.text",
     "TrainedTasks": "inference.questions",
     "load": "inference.load",
-    "load_answerer": "inference.load",
     "recipe": "config.recipes",
     "Sampling": "config.sampling",
-    "wear": "inference.adapt",
 }
 
 

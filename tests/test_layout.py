@@ -2,10 +2,15 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from memlm.cli import main
+from memlm.config.recipes import qa_recipe
 from tests.helpers.imports import PACKAGE, floors, graph, imports, room, upwards
+from tests.helpers.trained_tasks import ended
 
 # Each floor may import those above it in this list; the rooms of a floor do not know each other.
 FLOORS = [
@@ -71,6 +76,35 @@ def test_help_costs_no_torch():
 def test_settings_cost_no_torch():
     code = "".join(f"import memlm.config.{path.stem}\n" for path in (PACKAGE / "config").glob("*.py"))
     assert not heavy_after(code, HEAVY)
+
+
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run whose tokens are words."""
+    folder = tmp_path_factory.mktemp("layout")
+    for split in ("train", "valid", "test"):
+        (folder / f"{split}.txt").write_text("a b c\n" * 40)
+    words = ["train", "--dataset", folder, "--model", "kneser-ney", "--order", 2, "--run-dir", folder / "run"]
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run of question answering."""
+    return ended(tmp_path_factory.mktemp("layout") / "run", qa_recipe("pe-ls-rn"), [1, 2])
+
+
+NOT_OF_LOADING = "memlm.training memlm.data.fetch memlm.experiments requests sentencepiece matplotlib rich tensorboard"
+
+
+def test_loading_and_using_a_model_imports_neither_trainer_nor_downloader(language_model: Path, tasks: Path):
+    code = f"import memlm\nmodel = memlm.load({str(language_model)!r})\n"
+    code += "model.perplexity('a b'), model.next_word('a'), list(model.generate('a', seed=1))\n"
+    assert not heavy_after(code, NOT_OF_LOADING)
+    code = f"import memlm\nmemlm.load({str(tasks)!r}).ask(['mary went to the hall'], 'where is mary', task=1)\n"
+    assert not heavy_after(code, NOT_OF_LOADING)
 
 
 def test_public_names_resolve():

@@ -50,11 +50,11 @@ def command(
     """
     from memlm.evaluation.plots import pictures
     from memlm.evaluation.plots import story as picture
-    from memlm.inference.load import load_answerer
+    from memlm.inference.load import load_tasks
 
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)
-    model = load_answerer(run, device=device)
+    model = load_tasks(run, device=device, task=task)
     answer = model.ask_lines(_read(story), question, source=str(story or "standard input"), task=task)
     if plot is not None:
         pictures.save(picture.story_attended(answer), plot)

@@ -58,7 +58,7 @@ def command(
     memlm attend RUN --average --plot figure3.svg                 by place in the memory
     """
     from memlm.evaluation.plots import pictures
-    from memlm.inference import load
+    from memlm.inference.load import load_text
 
     given = {name for name in ("text", "word", "every") if of_text[name] not in (None, False)}
     if average and given:
@@ -69,7 +69,7 @@ def command(
         raise MemlmError("--split goes with --average")
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)
-    model = load.load(run, checkpoint=checkpoint, device=device)
+    model = load_text(run, checkpoint=checkpoint, device=device)
     config = model.config
     facts = {"run": str(run), "model": config.model.label, "dataset": config.dataset, "checkpoint": checkpoint}
     if average:

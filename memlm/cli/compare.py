@@ -34,7 +34,7 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
     from memlm.experiments import compare
     from memlm.runs.folder import RunFolder
 
-    if any(RunFolder.open(run).answers_questions for run in runs):
+    if any(RunFolder.open(run).manifest().answers_questions for run in runs):
         errors.compare(runs, plot, protocol, as_json=as_json)
         return
     if plot is not None:

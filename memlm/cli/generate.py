@@ -33,10 +33,10 @@ def command(
     run: Path, prompt: str, samples: int, seed: int | None, checkpoint: str, device: str, as_json: bool, **options: Any
 ) -> None:
     """Let a model write: each word is shown as it is drawn, and a line end where it ends a line."""
-    from memlm.inference import load
+    from memlm.inference.load import load_text
 
     sampling, prompt = Sampling(**options), _as_read(prompt)
-    model = load.load(run, checkpoint=checkpoint, device=device)
+    model = load_text(run, checkpoint=checkpoint, device=device)
     first = secrets.randbelow(2**32) if seed is None else seed
     for number in range(first, first + samples):
         drawn = model.generate(prompt, sampling, seed=number)

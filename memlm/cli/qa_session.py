@@ -64,7 +64,7 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[QASession]:
         if run.read_json("summary.json"):
             raise MemlmError(f"{path} has finished: `memlm eval {path}` shows its errors")
         collection.note_resume(run, changes)
-        yield QASession(run=run, config=run.qa_config())
+        yield QASession(run=run, config=run.manifest().question_config)
 
 
 class Display(BarDisplay):

@@ -32,9 +32,10 @@ def command(run: Path, file: Path, independent: bool, checkpoint: str, device: s
     the model's tokens are parts of words, a word's log-probability is the sum of theirs, and has no rank; --json has
     the parts with their own.
     """
-    from memlm.inference import load, scoring
+    from memlm.inference import scoring
+    from memlm.inference.load import load_text
 
-    model = load.load(run, checkpoint=checkpoint, device=device)
+    model = load_text(run, checkpoint=checkpoint, device=device)
     sums = scoring.Sums()
     number = 0
     unit = UNITS[model.vocabulary.tokenizer]

@@ -17,7 +17,8 @@ from memlm.data import dataset
 from memlm.data.corpus.reading import id_counts
 from memlm.errors import MemlmError
 from memlm.evaluation import records
-from memlm.inference.load import load_run
+from memlm.inference.evaluation import score
+from memlm.inference.load import load_text
 from memlm.models import device as train_device
 from memlm.models.build import build, build_stacked
 from memlm.models.device import is_emulated
@@ -106,7 +107,7 @@ def conclude(
     standings: Standings | None = None,
 ) -> bool:
     """Score the run's best state, and write the summary of a run that has finished; False if stopped before that."""
-    trained = load_run(run, which="best", device=device)
+    trained = load_text(run.path, device=device)
 
     def check_stop(done: int, total: int) -> None:
         if requests.stop():
@@ -116,7 +117,7 @@ def conclude(
     passports = {}
     for split in SCORED:
         try:
-            evaluation = trained.score(data, split, tick=check_stop)
+            evaluation = score(trained, data, split, tick=check_stop)
         except loop.Stopped:
             return False
         records.record(run, evaluation)
@@ -183,7 +184,8 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
     """A session that goes on with a run from its checkpoint `last`, or from its beginning if there is none yet."""
     run = RunFolder.open(path)
     with run.held():
-        config = run.config()
+        manifest = run.manifest()
+        config = manifest.text_config
         if config.is_counted:
             raise MemlmError(
                 f"{path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
@@ -191,8 +193,8 @@ def resume(path: Path, changes: Mapping[str, Any]) -> Iterator[Session]:
             )
         config = dataclasses.replace(config, train=config.train.replace(changes))
         device = train_device.choose_device(config.train.device)
-        data = dataset.load(config.dataset, config.data, vocabulary=run.vocabulary())
-        run.check_text(config.dataset, data.sha256)
+        data = dataset.load(config.dataset, config.data, vocabulary=manifest.vocabulary)
+        manifest.check_text(config.dataset, data.sha256)
         training = _training(config, data, device)
         if checkpoint.exists(run.last):
             training.load(run)

@@ -24,7 +24,7 @@ def go_on(run: RunFolder, numbers: Sequence[int], observer: Observer, requests: 
 
     Each task is trained under its own folder's lock, as it may be resumed alone.
     """
-    config = run.qa_config()
+    config = run.manifest().question_config
     if not is_collection(config):
         return train_run(run, numbers, observer, requests)
     for number in numbers:
@@ -50,7 +50,7 @@ def _task_run(folder: Path, config: QAConfig, number: int) -> RunFolder:
 
 def note_resume(run: RunFolder, changes: Mapping[str, Any]) -> None:
     """Change settings of a run that goes on, and note in env.json that it does."""
-    config = run.qa_config()
+    config = run.manifest().question_config
     config = dataclasses.replace(config, train=config.train.replace(changes))
     run.note_resume(device=str(choose_device(config.train.device)))
     run.write_config(config)

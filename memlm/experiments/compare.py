@@ -11,7 +11,7 @@ from memlm.evaluation.plots.curves import Curve, draw
 from memlm.evaluation.records import EVALUATIONS, best_nats, best_passport
 from memlm.experiments import bootstrap
 from memlm.experiments.bootstrap import Difference
-from memlm.inference.load import load_answerer
+from memlm.inference.load import load_tasks
 from memlm.inference.questions import PROTOCOL
 from memlm.runs.folder import RunFolder
 
@@ -170,7 +170,7 @@ def compare_questions(paths: Sequence[Path], *, protocol: str = PROTOCOL) -> lis
 
     Neither the training questions nor the vocabulary need to be.
     """
-    results = [load_answerer(path).evaluate(protocol=protocol) for path in paths]
+    results = [load_tasks(path).evaluate(protocol=protocol) for path in paths]
     for path, result in zip(paths[1:], results[1:], strict=True):
         for key, what in SAME.items():
             if result[key] != results[0][key]:

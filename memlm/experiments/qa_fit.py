@@ -51,7 +51,7 @@ def train_run(run: RunFolder, numbers: Sequence[int], observer: Observer, reques
     At the end the best restart is kept and summary.json written. Raises MemlmError if the questions are not those that
     the run began with.
     """
-    config = run.qa_config()
+    config = run.manifest().question_config
     data = tasks.load_tasks(config.dataset, numbers, size=config.train.size, memory_size=config.model.memory_size)
     if data.train.stories.shape[1] < config.model.memory_size:  # as in [C], no slot that no story of training fills
         config = dataclasses.replace(config, model=config.model.replace({"memory_size": data.train.stories.shape[1]}))

@@ -47,7 +47,7 @@ def conclude(training: Training, data: Tasks, run: RunFolder) -> dict[str, Any]:
     best = int(np.lexsort((train_cost, train_error))[0])
     if not np.isfinite(train_cost[best]):
         raise MemlmError("no restart has a finite cost: try a lower --lr or --clip")
-    alone = build_answerer(run.qa_config(), len(data.words), restarts=1)
+    alone = build_answerer(run.manifest().question_config, len(data.words), restarts=1)
     model.take(best, alone)
     checkpoint.save(run.best, alone, {"step": training.progress.step, "seed": config.seeds[best]})
     return {

@@ -14,7 +14,7 @@ from memlm.errors import MemlmError, unknown_name
 from memlm.evaluation.records import EVALUATIONS
 from memlm.experiments import collection
 from memlm.experiments.qa_fit import Observer
-from memlm.inference.load import load_answerer
+from memlm.inference.load import load_tasks
 from memlm.runs import summary as collection_summary
 from memlm.runs.folder import RunFolder
 from memlm.training.interfaces import Requests
@@ -47,7 +47,7 @@ def _go_on(path: Path, config: QAConfig, observer: Observer, requests: Requests)
     ended = (path / "summary.json").exists()
     if (path / "config.toml").exists():
         run = RunFolder.open(path)
-        found = run.qa_config()  # whose memory may be smaller, as its stories are
+        found = run.manifest().question_config  # whose memory may be smaller, as its stories are
         wanted = config.train.replace({"device": found.train.device})  # which may change
         if found.train != wanted or found.model.replace({"memory_size": config.model.memory_size}) != config.model:
             raise MemlmError(f"{path} holds a run of other settings: choose another --run-dir")
@@ -66,7 +66,7 @@ def _support(path: Path, device: str) -> dict[str, float | None]:
     """The share of support of a run's tasks, from the evaluation that is kept with it, made now if there is none."""
     kept = RunFolder.open(path).read_json(EVALUATIONS).get("test")
     if kept is None:
-        model = load_answerer(path, device=device)
+        model = load_tasks(path, device=device)
         kept = model.evaluate()
         model.record(kept)
     return dict(kept["support"])

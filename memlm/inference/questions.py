@@ -9,7 +9,7 @@ import numpy as np
 
 from memlm.config import paper
 from memlm.config.recipes import column_of
-from memlm.config.run import QAConfig
+from memlm.config.run import QAConfig, is_collection
 from memlm.data.questions.babi import about
 from memlm.data.questions.encode import data_sha256, encode
 from memlm.data.questions.tasks import load_questions, task_names
@@ -40,7 +40,7 @@ PROTOCOL = "exact"  # every question once; there is no other
 
 @dataclass(frozen=True, kw_only=True)
 class TrainedTasks:
-    """The models of a run, by task; those of a joint run are the same one. `load_answerer` makes it from a folder."""
+    """The models of a run by task; those of a joint run are the same one. `memlm.load` makes it from a run folder."""
 
     run: RunFolder
     config: QAConfig
@@ -101,7 +101,7 @@ class TrainedTasks:
 
     def _model(self, task: int | None) -> TrainedAnswerer:
         known = ", ".join(map(str, self.models))
-        if task is None and len({id(model) for model in self.models.values()}) > 1:
+        if task is None and len(self.models) > 1 and is_collection(self.config):
             raise MemlmError(f"{self.run.path} has a model for each task: say whose is to answer, --task {known}")
         if task is not None and task not in self.models:
             raise MemlmError(f"{self.run.path} has no task {task}: it has {known}")

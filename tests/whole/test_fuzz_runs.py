@@ -18,7 +18,8 @@ from memlm.config.training import TrainConfig
 from memlm.errors import MemlmError
 from memlm.evaluation import records
 from memlm.experiments import compare
-from memlm.inference import load
+from memlm.inference.evaluation import read_split, score
+from memlm.inference.load import load_text
 from memlm.runs.folder import RunFolder
 from tests.helpers.fuzzing import Fuzz, damaged
 from tests.whole.test_command_line import SMALL, Memlm
@@ -98,7 +99,7 @@ def use(run: Path) -> float | None:
     """All that reads a run; the perplexity that it gives."""
     refusable(lambda: compare.compare_texts([run, run]))
     refusable(lambda: RunFolder.open(run).metrics())
-    evaluation = refusable(lambda: (model := load.load(run)).score(model.data("test"), "test"))
+    evaluation = refusable(lambda: score(model := load_text(run), read_split(model, "test"), "test"))
     if evaluation is not None:
         refusable(lambda: records.record(RunFolder.open(run), evaluation))
     refusable(lambda: resumed(run))

@@ -18,12 +18,12 @@ def evaluate(
     run: Path, split: str, protocol: str, device: str, *, of_texts: Mapping[str, object], as_json: bool
 ) -> None:
     """`memlm eval` of a run of question answering; options that are `of_texts` are refused if they are given."""
-    from memlm.inference.load import load_answerer
+    from memlm.inference.load import load_tasks
 
     for option, value in of_texts.items():
         if value:
             raise MemlmError(f"{run} answers questions: leave out --{option}, which is about language models")
-    model = load_answerer(run, device=device)
+    model = load_tasks(run, device=device)
     result = model.evaluate(split, protocol=protocol)
     if as_json:
         click.echo(jsontext.dumps(result))

@@ -1,4 +1,4 @@
-"""The weights of the wrappers, chosen on the validation split alone.
+"""Weights of cache, dynamic evaluation and mixture, tuned on the validation split alone.
 
 T tokens, K predictors.
 """
