@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -110,7 +111,17 @@ def test_loading_and_using_a_model_imports_neither_trainer_nor_downloader(langua
 def test_public_names_resolve():
     import memlm
 
+    assert dir(memlm) == sorted(memlm.__all__)
+    assert {*memlm._HOME, "MemlmError"} == set(memlm.__all__)
     for name in memlm.__all__:
         assert getattr(memlm, name) is not None
+    assert memlm.__version__ == version("memlm")
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         memlm.lode  # noqa: B018
+
+
+def test_importing_memlm_and_looking_around_costs_nothing():
+    code = "import memlm, rlcompleter\nfound = [rlcompleter.Completer({'memlm': memlm}).complete('memlm.l', 0)]\n"
+    assert not heavy_after("import memlm\ndir(memlm), memlm.__version__, repr(memlm.Config)", HEAVY)
+    result = subprocess.run([sys.executable, "-c", code + "print(found)"], capture_output=True, text=True, check=True)
+    assert result.stdout == "['memlm.load(']\n"

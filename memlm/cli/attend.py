@@ -106,7 +106,7 @@ def _text(
     if plot is not None:
         pictures.save(_picture(attended, top, _name(model)), plot)
     if as_json:
-        click.echo(jsontext.dumps(facts | _as_json(attended)))
+        click.echo(jsontext.dumps(facts | attended.to_dict()))
     elif every:
         click.echo(f"{_name(model)}: the {attended.unit} that each hop looks at most, and its weight")
         heat.show_overview(attended)
@@ -161,16 +161,6 @@ def _picture(attended: "Attention", top: int, name: str) -> "Figure":
     return pictures_attention.text_attended(words, predicted, weights, f"{name}: what each hop looks at")
 
 
-def _as_json(attended: "Attention") -> dict[str, Any]:
-    """The words, and for each prediction the weights by hop of the words from `first` on; null is the next word."""
-    predictions = []
-    for t, place in enumerate(attended.targets):
-        first, weights = attended.past(t)
-        word = attended.words[place] if place < len(attended.words) else None
-        predictions.append({"place": place, "word": word, "first": first, "weights": weights.tolist()})
-    return {"words": attended.words, "unknown": attended.unknown, "predictions": predictions}
-
-
 def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_json: bool, plot: Path | None) -> None:
     from rich.console import Console
     from rich.progress import Progress
@@ -189,8 +179,7 @@ def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_jso
     if plot is not None:
         pictures.save(pictures_attention.average_attention(result.weights, title), plot)
     if as_json:
-        found = {"split": split, "targets": result.targets, "weights": result.weights.tolist()}
-        click.echo(jsontext.dumps(facts | found))
+        click.echo(jsontext.dumps(facts | {"split": split} | result.to_dict()))
     else:
         click.echo(title)
         heat.show_average(result.weights, unit)

@@ -97,7 +97,7 @@ def command(
             protocol,
             tick=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
         )
-    click.echo(jsontext.dumps(evaluation.passport) if as_json else _line(evaluation.passport))
+    click.echo(jsontext.dumps(evaluation.passport.to_dict()) if as_json else _line(evaluation.passport))
     records.record(model.run, evaluation)
 
 

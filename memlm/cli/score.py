@@ -2,9 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -44,7 +43,7 @@ def command(run: Path, file: Path, independent: bool, checkpoint: str, device: s
             click.echo(line)
         sums.add(sentence.tokens)
     if as_json:
-        click.echo(jsontext.dumps({"type": "total", "sentences": number} | _figures(sums)))
+        click.echo(jsontext.dumps({"type": "total", "sentences": number} | sums.to_dict()))
     else:
         click.echo(_summary(f"total of {number:,} sentences", sums, unit))
 
@@ -61,24 +60,10 @@ def _read(file: Path) -> Iterator[str]:
         yield from read_lines(source, str(file))
 
 
-def _figures(sums: "Sums") -> dict[str, Any]:
-    known = sums.tokens - sums.oov
-    return {
-        "words": sums.words,
-        "tokens": sums.tokens,
-        "oov": sums.oov,
-        "log_probability": sums.log_probability,
-        "perplexity": sums.perplexity,
-        "perplexity_without_oov": sums.perplexity_without_oov if known else None,
-        "word_perplexity": sums.word_perplexity,
-    }
-
-
 def _json_lines(number: int, sentence: "ScoredSentence") -> Iterator[str]:
     for token in sentence.tokens:
-        parts = [part._asdict() for part in token.parts]
-        yield jsontext.dumps({"type": "token", "sentence": number} | asdict(token) | {"parts": parts})
-    yield jsontext.dumps({"type": "sentence", "sentence": number} | _figures(sentence.sums))
+        yield jsontext.dumps({"type": "token", "sentence": number} | token.to_dict())
+    yield jsontext.dumps({"type": "sentence", "sentence": number} | sentence.sums.to_dict())
 
 
 def _lines(number: int, sentence: "ScoredSentence", unit: str) -> Iterator[str]:

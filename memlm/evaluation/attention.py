@@ -6,7 +6,7 @@ Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, Figure 3.
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,7 +40,7 @@ class Piece(NamedTuple):
     weights: Weights
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Attention:
     """What each hop looked at to predict some words of a text.
 
@@ -55,6 +55,22 @@ class Attention:
     targets: Sequence[int]
     weights: Weights
     unit: str = "word"
+
+    def __repr__(self) -> str:
+        K, T, N = self.weights.shape
+        return f"<attention for {T} of {len(self.words)} {self.unit}s and the next, hops {K}, memory {N}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what `memlm attend --json` prints, but for the run.
+
+        The words, and for each prediction the weights by hop of the words from `first` on; null is the next word.
+        """
+        predictions = []
+        for t, place in enumerate(self.targets):
+            first, weights = self.past(t)
+            word = self.words[place] if place < len(self.words) else None
+            predictions.append({"place": place, "word": word, "first": first, "weights": weights.tolist()})
+        return {"words": self.words, "unknown": self.unknown, "predictions": predictions}
 
     def label(self, place: int) -> str:
         """The word at a place, as written, with a mark if the model knows it as `<unk>` alone; `␣` is a space."""
@@ -82,12 +98,20 @@ class Attention:
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AverageAttention:
     """Mean weight (K, N) of each slot at each hop over `targets` words, all of them with a full memory before them."""
 
     weights: Weights
     targets: int
+
+    def __repr__(self) -> str:
+        K, N = self.weights.shape
+        return f"<average attention over {self.targets:,} targets, hops {K}, memory {N}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what `memlm attend --average --json` prints, but for the run and the split."""
+        return {"targets": self.targets, "weights": self.weights.tolist()}
 
 
 def split_words(text: str) -> list[str]:

@@ -4,7 +4,7 @@ import time
 from dataclasses import asdict
 from itertools import count
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def evaluate(
     model: "TrainedModel | TrainedTasks | str | Path", split: str = "test", *, protocol: str = "exact"
-) -> Passport | dict[str, Any]:
+) -> Passport:
     """The passport of a model, or of the run at a path, on a split of the run's dataset.
 
     Its figures are `["perplexity"]` of a language model, `["mean_error"]` in percent of question answering. The run

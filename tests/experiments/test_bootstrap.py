@@ -99,7 +99,7 @@ def test_a_clear_difference_is_never_certain(rng: np.random.Generator):
     clear = paired(one, other, resamples=999)
     assert clear.told
     assert clear.probability == 999.5 / 1000
-    assert clear.figures()["perplexity_ratio"] == pytest.approx(np.exp(np.mean(one - other)))
+    assert clear.to_dict()["perplexity_ratio"] == pytest.approx(np.exp(np.mean(one - other)))
 
 
 def test_what_cannot_be_told_is_refused():

@@ -13,10 +13,9 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 from memlm.cli import main
-from memlm.cli.compare import in_words
 from memlm.evaluation import records
 from memlm.evaluation.plots.curves import Curve, draw
-from memlm.experiments.bootstrap import Difference
+from memlm.experiments.bootstrap import Difference, in_words
 from tests.whole.test_command_line import SMALL, Memlm, refused
 
 
@@ -218,7 +217,7 @@ def test_a_damaged_history_is_refused(two: tuple[Path, Path], memlm: Memlm):
 def test_differences_too_large_for_a_float():
     told = difference(1.0, 1.0, 1.0, 0.5).reversed
     far = replace(told, nats=900.0, low=800.0, high=1000.0)
-    assert far.figures()["perplexity_ratio"] == math.inf
+    assert far.to_dict()["perplexity_ratio"] == math.inf
     assert in_words(replace(far, low=-1.0), "b", "a", "test").startswith(
         "no difference can be told between a and b on test: b has inf % higher perplexity"
     )

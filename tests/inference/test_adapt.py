@@ -2,6 +2,8 @@
 
 import json
 import math
+import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,6 +34,7 @@ def runs(memlm: Memlm, corpus: Path) -> Memlm:
 
 def test_weights_are_tuned_on_validation_and_kept(runs: Memlm):
     plain = json.loads(runs("eval", "runs/memory", "--json").stdout)
+    plain_keys = json.loads(Path("runs/memory/evaluations.json").read_text()).keys()
     everything = ("--cache", "--dynamic", "--mix", "runs/grams", "--mix", "runs/lstm")
     result = runs("eval", "runs/memory", *everything, "--json")
     assert result.exit_code == 0, result.output
@@ -50,7 +53,9 @@ def test_weights_are_tuned_on_validation_and_kept(runs: Memlm):
     assert "dynamic evaluation, rate" in runs("eval", "runs/memory", *everything, "--tune-again").stderr
     kept = json.loads(Path("runs/memory/evaluations.json").read_text())
     assert kept["test/exact/best"] == plain
-    assert kept["test/exact/best+cache+dynamic+mix(grams,lstm)"]["perplexity"] == pytest.approx(adapted["perplexity"])
+    (key,) = kept.keys() - plain_keys
+    assert re.fullmatch(r"test/exact/best\+cache\+dynamic\+mix\(grams-[0-9a-f]{8},lstm-[0-9a-f]{8}\)", key)
+    assert kept[key]["perplexity"] == pytest.approx(adapted["perplexity"])
     assert runs("compare", "runs/memory", "runs/grams").exit_code == 0
 
 
@@ -101,3 +106,19 @@ def test_there_must_be_something_to_tune_again(runs: Memlm):
     result = runs("eval", "runs/memory", "--tune-again")
     assert result.exit_code == 2
     assert "give --cache, --dynamic or --mix with it" in result.stderr
+
+
+def test_two_runs_of_one_name_are_two_mixtures(runs: Memlm):
+    """Neither overwrites what was tuned for the other, nor is taken for it."""
+    shutil.copytree("runs/grams", "others/grams")
+    first, second = "runs/grams", "others/grams"
+    for other in (first, second):
+        assert "mixture: weights" in runs("eval", "runs/memory", "--mix", other).stderr
+    for other in (first, second):
+        again = runs("eval", "runs/memory", "--mix", other).stderr
+        assert "weights as they were tuned before: mix" in again
+        assert "mixture: weights" not in again
+    kept = json.loads(Path("runs/memory/evaluations.json").read_text())
+    mixed = {passport["wrappers"]["mix"][0]["run"] for key, passport in kept.items() if "mix" in key}
+    assert mixed == {str(Path(other).resolve()) for other in (first, second)}
+    assert len(list(Path("runs/memory/scores").glob("*mix*"))) == 2

@@ -97,7 +97,7 @@ def refusable(action: Callable[[], Any]) -> Any:
 
 def use(run: Path) -> float | None:
     """All that reads a run; the perplexity that it gives."""
-    refusable(lambda: compare.compare_texts([run, run]))
+    refusable(lambda: compare.compare(run, run))
     refusable(lambda: RunFolder.open(run).metrics())
     evaluation = refusable(lambda: score(model := load_text(run), read_split(model, "test"), "test"))
     if evaluation is not None:
