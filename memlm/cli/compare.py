@@ -25,7 +25,7 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
 
     A difference is told by a paired bootstrap over blocks of words. It speaks of these trained models: the same
     settings with another seed make another model. Where tokens are parts of words in any of the runs, perplexities
-    are a word: they compare whatever the tokens are. Refused if the text or the protocol differs. Runs of question
+    are per word: they compare whatever the tokens are. Refused if the text or the protocol differs. Runs of question
     answering stand beside one another by their errors in each task.
     """
     from memlm.evaluation.plots import pictures
@@ -71,12 +71,12 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
         cells.append(["", "entropy floor", "", shown(rows[0]["valid_floor"]), shown(rows[0]["test_floor"]), "", ""])
     title = f"{rows[0]['dataset']}, protocol {rows[0]['protocol']}"
     if any(row["tokenizer"] != "words" for row in rows):
-        columns += ["tokens", "test ppl a token", "test bits a character", "test tokens"]
+        columns += ["tokens", "test ppl per token", "test bits per character", "test tokens"]
         for line, row in zip(cells, rows, strict=False):
             line += _of_tokens(row)
         cells = [line + [""] * (len(columns) - len(line)) for line in cells]
         counts = f"test has {rows[0]['test_words']:,} words and {rows[0]['test_characters']:,} characters"
-        title += f"; perplexity a word, an <eos> a line among them; {counts}"
+        title += f"; perplexity per word, an <eos> per line among them; {counts}"
     tables.show(columns, cells, title=title)
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def command(run: Path, file: Path, independent: bool, checkpoint: str, device: str, as_json: bool) -> None:
     """Score each word of a text, a sentence a line; FILE is - or left out for standard input.
 
-    A line a word: the word, its natural log-probability, its rank among all words, and `oov` if the model does not
+    A line per word: the word, its natural log-probability, its rank among all words, and `oov` if the model does not
     know it (it is then scored as <unk>). A line that starts with # sums up a sentence, the last one the text. Where
     the model's tokens are parts of words, a word's log-probability is the sum of theirs, and has no rank; --json has
     the parts with their own.
@@ -77,6 +77,6 @@ def _summary(what: str, sums: "Sums", unit: str) -> str:
     counts, figures = f"{sums.tokens:,} tokens", shown(sums.perplexity)
     if unit != "word":
         counts = f"{sums.words:,} words, {sums.tokens:,} {unit}s"
-        figures = f"{shown(sums.word_perplexity)} a word, {figures} a {unit}"
+        figures = f"{shown(sums.word_perplexity)} per word, {figures} per {unit}"
     said = f"# {what}: {counts}, log-probability {sums.log_probability:.4f}, perplexity {figures}"
     return f"{said}; {sums.oov} oov, without them {shown(sums.perplexity_without_oov)}" if sums.oov else said

@@ -42,8 +42,8 @@ class PassportKeys(Facts, Program):
 
     A figure that can't be had is None: of no tokens, or of a part of a text.
 
-    Perplexities are exp of nats a token; a token, without those whose word the vocabulary does not hold (it holds an
-    `<unk>` that stands in the text); and a word, which the end of a line is one of.
+    Perplexities are exp of the mean nats: per token; per token without those whose word the vocabulary does not hold
+    (it holds an `<unk>` that stands in the text); and per word, the end of a line being one.
     """
 
     tokens: int  # scored, those that were scored twice counted twice
@@ -57,8 +57,8 @@ class PassportKeys(Facts, Program):
     perplexity_without_oov: float | None
     word_perplexity: float | None
     bits_per_character: float | None
-    floor_perplexity: float | None  # of a text whose entropy is known: a token
-    floor_word_perplexity: float | None  # a word
+    floor_perplexity: float | None  # of a text whose entropy is known: per token
+    floor_word_perplexity: float | None  # per word
     data_sha256: str  # of the split's ids
     text_sha256: str | None  # of the text's bytes, whatever its tokens are
 

@@ -33,7 +33,7 @@ FEWEST_WORDS = 1000  # below, blocks would be hardly longer than sentences
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """Nats a word of `one` less those of `other`, which is the log of the ratio of their perplexities.
+    """Nats per word of `one` less those of `other`, which is the log of the ratio of their perplexities.
 
     Below 0, the one is better. The interval from `low` to `high` holds the difference over all text of this kind in
     LEVEL of cases. It speaks of these two trained models: the same settings with another seed make another model.

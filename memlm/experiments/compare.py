@@ -144,7 +144,7 @@ def _learning_curves(rows: Sequence[Mapping[str, Any]]) -> "Figure":
     from memlm.evaluation.plots.curves import Curve, draw
 
     by_word = any(row["tokenizer"] != "words" for row in rows)
-    title = f"Validation perplexity {'a word ' if by_word else ''}on {Path(rows[0]['dataset']).name}"
+    title = f"Validation perplexity {'per word ' if by_word else ''}on {Path(rows[0]['dataset']).name}"
     try:
         curves = [
             Curve(
@@ -160,7 +160,7 @@ def _learning_curves(rows: Sequence[Mapping[str, Any]]) -> "Figure":
 
 
 def _by_word(line: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of metrics with perplexities a word; of training by as many tokens a word as validation has."""
+    """A line of metrics with perplexities per word; of training by as many tokens per word as validation has."""
     tokens, words = row["valid_tokens"], row["valid_words"]
     keys = [key for key in ("train_perplexity", "valid_perplexity") if line[key] is not None and tokens != words]
     return dict(line) | {key: perplexity(tokens * math.log(line[key]), words) for key in keys}
@@ -198,7 +198,7 @@ def _figures(score: dict[str, Any]) -> dict[str, Any]:
     """
     words = score.get("words", score["tokens"])
     if words is None:
-        raise MemlmError(f"protocol {score['protocol']} gives parts of words no perplexity a word: compare by exact")
+        raise MemlmError(f"protocol {score['protocol']} gives parts of words no perplexity per word: compare by exact")
     by_token, by_word = score["perplexity"], score.get("word_perplexity", score["perplexity"])
     return {
         "perplexity": math.inf if by_token is None else by_token,

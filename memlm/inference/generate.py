@@ -18,7 +18,7 @@ from memlm.data.vocabulary.words import Vocabulary
 from memlm.evaluation.attention import split_words
 from memlm.inference.streams.stream import Stream, blocks
 
-LONGEST = 100  # tokens a word on average: a model may never come to a word's end
+LONGEST = 100  # tokens per word on average: a model may never come to a word's end
 
 
 class Drawn(NamedTuple):

@@ -84,7 +84,7 @@ class Sums:
 
     @property
     def word_perplexity(self) -> float:
-        """Of all tokens, a word."""
+        """Of all tokens, per word."""
         return perplexity(-self.log_probability, self.words)
 
     @property

@@ -72,8 +72,8 @@ class NextWord:
 class TrainedModel:
     """A language model with its vocabulary and settings; `memlm.load` makes it from a run folder.
 
-    >>> model = memlm.load("runs/ptb-memn2n-6x100")  # doctest: +SKIP
-    >>> model.perplexity("the company said it will sell the unit")  # doctest: +SKIP
+    model = memlm.load("runs/ptb-memn2n-6x100")
+    model.perplexity("the company said it will sell the unit")
     """
 
     run: RunFolder
@@ -150,7 +150,7 @@ class TrainedModel:
         return torch.cat([hidden for block in read for hidden, _ in stream.parts(block)]).cpu().numpy()
 
     def perplexity(self, text: str) -> float:
-        """Perplexity of a text, a token: a word, piece or character, as the model has it, or the `<eos>` of a line.
+        """Perplexity of a text per token: word, piece or character, as the model has it, or the `<eos>` of a line.
 
         Words are split at white space; what the vocabulary does not hold is `<unk>`.
         """
