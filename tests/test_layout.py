@@ -2,11 +2,16 @@
 
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from memlm.cli import main
+from memlm.config.recipes import recipe
 from tests.helpers.imports import FILES, PACKAGE, floors, graph, imports, room, upwards
+from tests.helpers.trained_tasks import ended
 
 # Each floor may import those above it in this list; the rooms of a floor do not know each other.
 FLOORS = [
@@ -98,10 +103,49 @@ def test_settings_cost_no_torch():
     assert not heavy_after(code, HEAVY)
 
 
+@pytest.fixture(scope="module")
+def language_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run whose tokens are words."""
+    folder = tmp_path_factory.mktemp("layout")
+    for split in ("train", "valid", "test"):
+        (folder / f"{split}.txt").write_text("a b c\n" * 40)
+    words = ["train", "--dataset", folder, "--model", "kneser-ney", "--order", 2, "--run-dir", folder / "run"]
+    result = CliRunner().invoke(main, [str(word) for word in words])
+    assert result.exit_code == 0, result.output
+    return folder / "run"
+
+
+@pytest.fixture(scope="module")
+def tasks(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small run of question answering."""
+    return ended(tmp_path_factory.mktemp("layout") / "run", recipe("pe-ls-rn"), [1, 2])
+
+
+NOT_OF_LOADING = "memlm.training memlm.data.fetch memlm.experiments requests sentencepiece matplotlib rich tensorboard"
+
+
+def test_loading_and_using_a_model_imports_neither_trainer_nor_downloader(language_model: Path, tasks: Path):
+    code = f"import memlm\nmodel = memlm.load({str(language_model)!r})\n"
+    code += "model.perplexity('a b'), model.next_word('a'), list(model.generate('a', seed=1))\n"
+    assert not heavy_after(code, NOT_OF_LOADING)
+    code = f"import memlm\nmemlm.load({str(tasks)!r}).ask(['mary went to the hall'], 'where is mary', task=1)\n"
+    assert not heavy_after(code, NOT_OF_LOADING)
+
+
 def test_public_names_resolve():
     import memlm
 
+    assert dir(memlm) == sorted(memlm.__all__)
+    assert {*memlm._HOME, "MemlmError"} == set(memlm.__all__)
     for name in memlm.__all__:
         assert getattr(memlm, name) is not None
+    assert memlm.__version__ == version("memlm")
     with pytest.raises(AttributeError, match="no attribute 'lode'"):
         memlm.lode  # noqa: B018
+
+
+def test_importing_memlm_and_looking_around_costs_nothing():
+    code = "import memlm, rlcompleter\nfound = [rlcompleter.Completer({'memlm': memlm}).complete('memlm.l', 0)]\n"
+    assert not heavy_after("import memlm\ndir(memlm), memlm.__version__, repr(memlm.Config)", HEAVY)
+    result = subprocess.run([sys.executable, "-c", code + "print(found)"], capture_output=True, text=True, check=True)
+    assert result.stdout == "['memlm.load(']\n"

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,8 +14,6 @@ from memlm.errors import MemlmError
 
 if TYPE_CHECKING:
     from memlm.evaluation.answers import Answer
-
-LIKELIEST = 5  # answers that --json gives
 
 
 @click.command("ask")
@@ -50,16 +48,16 @@ def command(
     """
     from memlm.evaluation.plots import pictures
     from memlm.evaluation.plots import story as picture
-    from memlm.inference.load import load_answerer
+    from memlm.inference.load import load_tasks
 
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)
-    model = load_answerer(run, device=device)
+    model = load_tasks(run, device=device, task=task)
     answer = model.ask_lines(_read(story), question, source=str(story or "standard input"), task=task)
     if plot is not None:
         pictures.save(picture.attention_over_story(answer), plot)
     if as_json:
-        click.echo(jsontext.dumps(_as_json(answer) | {"run": str(run)}))
+        click.echo(jsontext.dumps(answer.to_dict() | {"run": str(run)}))
     else:
         _print(answer)
 
@@ -97,18 +95,3 @@ def _print(answer: "Answer") -> None:
         click.echo(f"answer       {answer.expected}")
     click.echo(f"prediction   {answer.answer}")
     click.echo(f"probability  {answer.probability:.2f}")
-
-
-def _as_json(answer: "Answer") -> dict[str, Any]:
-    return {
-        "question": answer.question,
-        "answer": answer.answer,
-        "probability": answer.probability,
-        "likeliest": dict(answer.top(LIKELIEST)),
-        "expected": answer.expected,
-        "sentences": list(answer.sentences),
-        "supporting": None if answer.supporting is None else answer.supporting.tolist(),
-        "attention": None if answer.attention is None else answer.attention.tolist(),
-        "nothing": None if answer.nothing is None else answer.nothing.tolist(),
-        "forgotten": answer.forgotten,
-    }

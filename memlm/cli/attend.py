@@ -58,7 +58,7 @@ def command(
     memlm attend RUN --average --plot figure3.svg                 by place in the memory
     """
     from memlm.evaluation.plots import pictures
-    from memlm.inference import load
+    from memlm.inference.load import load_text
 
     given = {name for name in ("text", "word", "every") if of_text[name] not in (None, False)}
     if average and given:
@@ -69,7 +69,7 @@ def command(
         raise MemlmError("--split goes with --average")
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)
-    model = load.load(run, checkpoint=checkpoint, device=device)
+    model = load_text(run, checkpoint=checkpoint, device=device)
     config = model.config
     facts = {"run": str(run), "model": config.model.label, "dataset": config.dataset, "checkpoint": checkpoint}
     if average:
@@ -106,7 +106,7 @@ def _text(
     if plot is not None:
         pictures.save(_picture(attended, top, _name(model)), plot)
     if as_json:
-        click.echo(jsontext.dumps(facts | _as_json(attended)))
+        click.echo(jsontext.dumps(facts | attended.to_dict()))
     elif every:
         click.echo(f"{_name(model)}: the {attended.unit} that each hop looks at most, and its weight")
         heat.show_overview(attended)
@@ -161,16 +161,6 @@ def _picture(attended: "Attention", top: int, name: str) -> "Figure":
     return pictures_attention.attention_over_text(words, predicted, weights, f"{name}: what each hop looks at")
 
 
-def _as_json(attended: "Attention") -> dict[str, Any]:
-    """The words, and for each prediction the weights by hop of the words from `first` on; null is the next word."""
-    predictions = []
-    for t, place in enumerate(attended.targets):
-        first, weights = attended.past(t)
-        word = attended.words[place] if place < len(attended.words) else None
-        predictions.append({"place": place, "word": word, "first": first, "weights": weights.tolist()})
-    return {"words": attended.words, "unknown": attended.unknown, "predictions": predictions}
-
-
 def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_json: bool, plot: Path | None) -> None:
     from rich.console import Console
     from rich.progress import Progress
@@ -189,8 +179,7 @@ def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_jso
     if plot is not None:
         pictures.save(pictures_attention.average_attention(result.weights, title), plot)
     if as_json:
-        found = {"split": split, "targets": result.targets, "weights": result.weights.tolist()}
-        click.echo(jsontext.dumps(facts | found))
+        click.echo(jsontext.dumps(facts | {"split": split} | result.to_dict()))
     else:
         click.echo(title)
         heat.show_average(result.weights, unit)

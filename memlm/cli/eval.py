@@ -60,43 +60,44 @@ def command(
     """Score a trained model on a split of the dataset it was trained on, or on any text; the run keeps the score.
 
     A language model's is its perplexity: total nats over the number of tokens, and over that of words where tokens
-    are parts of them; kept with the nats of each. What a model wears (--cache, --dynamic, --mix) is tuned on the
+    are parts of them; kept with the nats of each. The weights of --cache, --dynamic and --mix are tuned on the
     validation split alone. That of question answering is the percent of wrong answers by task, beside the paper's.
     """
     from rich.console import Console
     from rich.progress import Progress
 
+    from memlm.data.dataset import one_text
     from memlm.evaluation import records
-    from memlm.inference import adapt, load
+    from memlm.inference.evaluation import read_split, score
+    from memlm.inference.load import load_text
     from memlm.runs.folder import RunFolder
 
-    if RunFolder.open(run).answers_questions:
+    if RunFolder.open(run).manifest().answers_questions:
         of_texts = {"cache": cache, "dynamic": dynamic, "mix": mix, "tune-again": tune_again}
         of_texts |= {"checkpoint": checkpoint != "best", "text": text}
         errors.evaluate(run, split or "test", protocol, device, of_texts=of_texts, as_json=as_json)
         return
     if text is not None and split is not None:
         raise MemlmError(f"--text is a text of its own: leave out --split {split}")
-    model = load.load(run, checkpoint=checkpoint, device=device)
+    model = load_text(run, checkpoint=checkpoint, device=device)
     if cache or dynamic or mix:
-        others = [load.load(other, device=device) for other in mix]
-        model = adapt.wear(
-            model, cache=cache, dynamic=dynamic, mix=others, again=tune_again, report=partial(click.echo, err=True)
-        )
+        report = partial(click.echo, err=True)
+        model = model.adapted(cache=cache, dynamic=dynamic, mix=mix, again=tune_again, report=report)
     elif tune_again:
-        raise MemlmError("--tune-again tunes what a model wears: give --cache, --dynamic or --mix with it")
+        raise MemlmError("--tune-again tunes their weights anew: give --cache, --dynamic or --mix with it")
     console = Console(stderr=True)
-    data = model.data(split or "test") if text is None else model.text(text)
+    data = read_split(model, split or "test") if text is None else one_text(text, model.vocabulary)
     (what,) = data.splits
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"scoring {what}", total=None, visible=False)
-        evaluation = model.score(
+        evaluation = score(
+            model,
             data,
             what,
             protocol,
             tick=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
         )
-    click.echo(jsontext.dumps(evaluation.passport) if as_json else _line(evaluation.passport))
+    click.echo(jsontext.dumps(evaluation.passport.to_dict()) if as_json else _line(evaluation.passport))
     records.record(model.run, evaluation)
 
 
@@ -105,8 +106,8 @@ def _line(result: "Passport") -> str:
 
     how = f"protocol {result['protocol']}, checkpoint {result['checkpoint']}"
     wrappers = result["wrappers"]
-    worn = "".join(f" + {name}" for name in wrappers if name != "mix")
-    worn += "".join(f" + {other['weight']:.2f} of {other['label']}" for other in wrappers.get("mix", ()))
+    adapted = "".join(f" + {name}" for name in wrappers if name != "mix")
+    adapted += "".join(f" + {other['weight']:.2f} of {other['label']}" for other in wrappers.get("mix", ()))
     text = result["dataset"] if result["split"] == TEXT else f"{result['dataset']} {result['split']}"
     figures, counts = in_words(result)
-    return f"{result['label']}{worn} on {text}: {figures} ({counts}, {how})"
+    return f"{result['label']}{adapted} on {text}: {figures} ({counts}, {how})"

@@ -25,11 +25,11 @@ def command(run: Path, arpa: Path, overwrite: bool) -> None:
     from rich.console import Console
     from rich.progress import Progress
 
-    from memlm.inference import load
+    from memlm.inference.load import load_text
     from memlm.models.ngram import arpa as format_
     from memlm.models.ngram.kneser_ney import KneserNey
 
-    source = load.load(run)
+    source = load_text(run)
     model = source.model
     if not isinstance(model, KneserNey):
         raise MemlmError(f"{run} is of {source.config.model.name}: an ARPA file holds n-grams, of kneser-ney alone")

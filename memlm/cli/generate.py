@@ -2,16 +2,13 @@
 
 import secrets
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from memlm import jsontext
 from memlm.cli.options import checkpoint_option, device_option, plain_options
 from memlm.config.sampling import Sampling
-
-if TYPE_CHECKING:
-    from memlm.inference.generate import Drawn
 
 
 @click.command("generate")
@@ -33,15 +30,16 @@ def command(
     run: Path, prompt: str, samples: int, seed: int | None, checkpoint: str, device: str, as_json: bool, **options: Any
 ) -> None:
     """Let a model write: each word is shown as it is drawn, and a line end where it ends a line."""
-    from memlm.inference import load
+    from memlm.inference.generate import DrawnText
+    from memlm.inference.load import load_text
 
     sampling, prompt = Sampling(**options), _as_read(prompt)
-    model = load.load(run, checkpoint=checkpoint, device=device)
+    model = load_text(run, checkpoint=checkpoint, device=device)
     first = secrets.randbelow(2**32) if seed is None else seed
     for number in range(first, first + samples):
         drawn = model.generate(prompt, sampling, seed=number)
         if as_json:
-            click.echo(jsontext.dumps({"seed": number, "prompt": prompt} | _as_json(list(drawn))))
+            click.echo(jsontext.dumps(DrawnText(seed=number, prompt=prompt, tokens=list(drawn)).to_dict()))
             continue
         if samples > 1:
             click.echo(f"# sample {number - first + 1}, seed {number}")
@@ -57,15 +55,3 @@ def _as_read(prompt: str) -> str:
     """Without the blanks at its end, which are no part of a word: what is drawn brings its own space."""
     before, line_end, last = prompt.rpartition("\n")
     return before + line_end + last.rstrip()
-
-
-def _as_json(drawn: list["Drawn"]) -> dict[str, Any]:
-    """What was drawn as text, as words with `<eos>` for the end of each line, and its log-probability."""
-    from memlm.evaluation.attention import split_words
-
-    text = "".join(token.text for token in drawn)
-    return {
-        "text": text,
-        "words": split_words(text),
-        "log_probability": sum(token.log_probability for token in drawn),
-    }

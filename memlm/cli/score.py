@@ -2,9 +2,8 @@
 
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -27,14 +26,15 @@ if TYPE_CHECKING:
 def command(run: Path, file: Path, independent: bool, checkpoint: str, device: str, as_json: bool) -> None:
     """Score each word of a text, a sentence a line; FILE is - or left out for standard input.
 
-    A line a word: the word, its natural log-probability, its rank among all words, and `oov` if the model does not
+    A line per word: the word, its natural log-probability, its rank among all words, and `oov` if the model does not
     know it (it is then scored as <unk>). A line that starts with # sums up a sentence, the last one the text. Where
     the model's tokens are parts of words, a word's log-probability is the sum of theirs, and has no rank; --json has
     the parts with their own.
     """
-    from memlm.inference import load, scoring
+    from memlm.inference import scoring
+    from memlm.inference.load import load_text
 
-    model = load.load(run, checkpoint=checkpoint, device=device)
+    model = load_text(run, checkpoint=checkpoint, device=device)
     sums = scoring.Sums()
     number = 0
     unit = UNITS[model.vocabulary.tokenizer]
@@ -43,7 +43,7 @@ def command(run: Path, file: Path, independent: bool, checkpoint: str, device: s
             click.echo(line)
         sums.add(sentence.tokens)
     if as_json:
-        click.echo(jsontext.dumps({"type": "total", "sentences": number} | _figures(sums)))
+        click.echo(jsontext.dumps({"type": "total", "sentences": number} | sums.to_dict()))
     else:
         click.echo(_summary(f"total of {number:,} sentences", sums, unit))
 
@@ -60,24 +60,10 @@ def _read(file: Path) -> Iterator[str]:
         yield from read_lines(source, str(file))
 
 
-def _figures(sums: "Sums") -> dict[str, Any]:
-    known = sums.tokens - sums.oov
-    return {
-        "words": sums.words,
-        "tokens": sums.tokens,
-        "oov": sums.oov,
-        "log_probability": sums.log_probability,
-        "perplexity": sums.perplexity,
-        "perplexity_without_oov": sums.perplexity_without_oov if known else None,
-        "word_perplexity": sums.word_perplexity,
-    }
-
-
 def _json_lines(number: int, sentence: "ScoredSentence") -> Iterator[str]:
     for token in sentence.tokens:
-        parts = [part._asdict() for part in token.parts]
-        yield jsontext.dumps({"type": "token", "sentence": number} | asdict(token) | {"parts": parts})
-    yield jsontext.dumps({"type": "sentence", "sentence": number} | _figures(sentence.sums))
+        yield jsontext.dumps({"type": "token", "sentence": number} | token.to_dict())
+    yield jsontext.dumps({"type": "sentence", "sentence": number} | sentence.sums.to_dict())
 
 
 def _lines(number: int, sentence: "ScoredSentence", unit: str) -> Iterator[str]:
@@ -91,6 +77,6 @@ def _summary(what: str, sums: "Sums", unit: str) -> str:
     counts, figures = f"{sums.tokens:,} tokens", shown(sums.perplexity)
     if unit != "word":
         counts = f"{sums.words:,} words, {sums.tokens:,} {unit}s"
-        figures = f"{shown(sums.word_perplexity)} a word, {figures} a {unit}"
+        figures = f"{shown(sums.word_perplexity)} per word, {figures} per {unit}"
     said = f"# {what}: {counts}, log-probability {sums.log_probability:.4f}, perplexity {figures}"
     return f"{said}; {sums.oov} oov, without them {shown(sums.perplexity_without_oov)}" if sums.oov else said

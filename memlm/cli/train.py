@@ -66,7 +66,7 @@ def command(
     from memlm.runs.folder import RunFolder
 
     if resume is not None:
-        of_questions = RunFolder.open(resume).answers_questions
+        of_questions = RunFolder.open(resume).manifest().answers_questions
         safe = QATrainConfig if of_questions else TrainConfig
         given = {key: value for key, value in options.items() if value is not None}
         odd = [key for key in given if key not in safe.safe_names()]

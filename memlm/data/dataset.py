@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from memlm.config.data import DataConfig
 from memlm.config.run import Config
@@ -13,8 +14,6 @@ from memlm.data.catalog.entries import SPLITS
 from memlm.data.corpus.encoded import load_encoded
 from memlm.data.corpus.reading import EncodedText, TextFile
 from memlm.data.corpus.splitting import is_one_line, split_file
-from memlm.data.fetch import get
-from memlm.data.make_vocabulary import make_vocabulary
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.errors import MemlmError
 
@@ -55,8 +54,10 @@ def load_dataset(
     for split in splits:
         if split not in files:
             raise MemlmError(f"{name} has no split {split!r}: it has {', '.join(files)}")
-    floors = get.entropy_floors(name, splits) if name in CATALOG and data.keeps_all else {}
+    floors = _floors(name, splits) if data.keeps_all else {}
     if vocabulary is None:
+        from memlm.data.make_vocabulary import make_vocabulary
+
         vocabulary = make_vocabulary(files["train"], data)
     return TextDataset(
         name=name,
@@ -103,7 +104,11 @@ def split_files(name: str, shares: str | None = None) -> dict[str, TextFile]:
         if len(path.parts) == 1:
             lookup(name)  # the error lists the known names
         raise MemlmError(f"no file or folder {name}: a dataset is a name from `memlm data list`, a folder or a file")
-    return get.split_files(name) if name in CATALOG else _of_folder(path)
+    if name not in CATALOG:
+        return _of_folder(path)
+    from memlm.data.fetch import get  # imported where it is used: a model is loaded without the downloader
+
+    return get.split_files(name)
 
 
 def split_rule(name: str, data: DataConfig) -> str:
@@ -114,6 +119,15 @@ def split_rule(name: str, data: DataConfig) -> str:
         return "train, valid and test.txt"
     how = "at the ends of words, since it is one line" if is_one_line(Path(name)) else "at the ends of lines"
     return f"one file, split {data.split or DEFAULT_SHARES} {how}"
+
+
+def _floors(name: str, splits: Sequence[str]) -> dict[str, Any]:
+    """Facts about the entropy of the splits that have one; {} for a dataset of one's own."""
+    if name not in CATALOG:
+        return {}
+    from memlm.data.fetch import get
+
+    return get.entropy_floors(name, splits)
 
 
 def _of_folder(folder: Path) -> dict[str, TextFile]:
@@ -133,7 +147,11 @@ def full_name(name: str) -> str:
 
 def is_there(name: str) -> bool:
     """Whether a dataset can be read without a download."""
-    return get.is_present(name) if name in CATALOG else Path(name).exists()
+    if name not in CATALOG:
+        return Path(name).exists()
+    from memlm.data.fetch import get
+
+    return get.is_present(name)
 
 
 def _is_path(name: str, check: Callable[[Path], bool]) -> bool:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from memlm.data import dataset
 from memlm.errors import MemlmError
-from memlm.inference import load
-from memlm.inference.load import load_answerer
+from memlm.inference.evaluation import reproduce
+from memlm.inference.load import load_tasks, load_text
 from memlm.runs import checkpoint, summary
 from memlm.runs.folder import RunFolder
 
@@ -36,7 +36,7 @@ def check_run(path: Path) -> Check:
     """Check one run. `ok` is None if its results were not recorded or its data is not on this machine."""
     name, remedy = f"run {path}", ""
     try:
-        ok, found = _errors(path) if RunFolder.open(path).answers_questions else _perplexity(path)
+        ok, found = _errors(path) if RunFolder.open(path).manifest().answers_questions else _perplexity(path)
         if ok is False:
             remedy = "its data or memlm has changed since then: memlm data verify"
     except checkpoint.DamagedError as error:
@@ -52,11 +52,11 @@ def _perplexity(path: Path) -> tuple[bool | None, str]:
     whole = _checkpoints(path)
     if not (path / "best").exists():
         return None, f"checkpoints: {len(whole)}; not validated yet"
-    model = load.load(path)
+    model = load_text(path)
     found = f"{model.config.model.label}, step {model.step}, {_hashes(whole)}"
     if not dataset.is_there(model.config.dataset):
         return None, f"{found}; its text, {model.config.dataset}, is not on this machine"
-    again = model.reproduce()
+    again = reproduce(model)
     if again is None:
         return None, f"{found}; no perplexity was recorded to compare with"
     recorded, now = again
@@ -69,7 +69,7 @@ def _errors(path: Path) -> tuple[bool | None, str]:
     whole = [state for folder in (path, *sorted(path.glob("task-*"))) for state in _checkpoints(folder)]
     if not (path / "summary.json").exists():
         return None, f"checkpoints: {len(whole)}; not finished yet"
-    model = load_answerer(path)
+    model = load_tasks(path)
     found = f"{model.config.model.label}, tasks: {len(model.models)}, {_hashes(whole)}"
     if not dataset.is_there(model.config.dataset):
         return None, f"{found}; its questions, {model.config.dataset}, are not on this machine"

@@ -5,7 +5,7 @@ R restarts, Q questions, K hops, S sentences that the memory holds, V words of t
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -79,7 +79,10 @@ def share_looked_at(model: Answerer, feed: Feed, questions: QuestionSet) -> floa
     return None if found is None or not known.any() else float(found[known].mean())
 
 
-@dataclass(frozen=True, kw_only=True)
+LIKELIEST = 5  # answers that a result names
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Answer:
     """The likeliest answer and its probability; `distribution` (V,) is over `words`.
 
@@ -104,7 +107,25 @@ class Answer:
         """The weight (K,) that each hop gave to no sentence, but to the null memory."""
         return None if self.attention is None else np.clip(1 - self.attention.sum(axis=1), 0, 1)
 
-    def top(self, count: int = 5) -> list[tuple[str, float]]:
+    def __repr__(self) -> str:
+        return f"<answer {self.answer!r} to {self.question!r}, probability {self.probability:.2f}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what `memlm ask --json` prints, but for the run."""
+        return {
+            "question": self.question,
+            "answer": self.answer,
+            "probability": self.probability,
+            "likeliest": dict(self.top()),
+            "expected": self.expected,
+            "sentences": list(self.sentences),
+            "supporting": None if self.supporting is None else self.supporting.tolist(),
+            "attention": None if self.attention is None else self.attention.tolist(),
+            "nothing": None if self.nothing is None else self.nothing.tolist(),
+            "forgotten": self.forgotten,
+        }
+
+    def top(self, count: int = LIKELIEST) -> list[tuple[str, float]]:
         """The likeliest answers with their probabilities, the likeliest first."""
         best = np.argsort(-self.distribution, kind="stable")[:count]
         return [(self.words[i], float(self.distribution[i])) for i in best]

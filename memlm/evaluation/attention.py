@@ -6,7 +6,7 @@ Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, Figure 3.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,6 @@ from memlm.data.vocabulary.words import EOS, UNK
 from memlm.errors import MemlmError
 from memlm.evaluation.inputs import to_tensors
 from memlm.evaluation.perplexity import CHUNK_LENGTH, TARGETS_AT_ONCE, Tick
-from memlm.evaluation.plots.attention import average_attention
 from memlm.models.base import LanguageModel
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class Piece(NamedTuple):
     weights: Weights
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Attention:
     """What each hop looked at to predict some words of a text.
 
@@ -55,6 +54,22 @@ class Attention:
     targets: Sequence[int]
     weights: Weights
     unit: str = "word"
+
+    def __repr__(self) -> str:
+        K, T, N = self.weights.shape
+        return f"<attention for {T} of {len(self.words)} {self.unit}s and the next, hops {K}, memory {N}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what `memlm attend --json` prints, but for the run.
+
+        The words, and for each prediction the weights by hop of the words from `first` on; null is the next word.
+        """
+        predictions = []
+        for t, place in enumerate(self.targets):
+            first, weights = self.past(t)
+            word = self.words[place] if place < len(self.words) else None
+            predictions.append({"place": place, "word": word, "first": first, "weights": weights.tolist()})
+        return {"words": self.words, "unknown": self.unknown, "predictions": predictions}
 
     def label(self, place: int) -> str:
         """The word at a place, as written, with a mark if the model knows it as `<unk>` alone; `␣` is a space."""
@@ -82,12 +97,20 @@ class Attention:
         ]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class AverageAttention:
     """Mean weight (K, N) of each slot at each hop over `targets` words, all of them with a full memory before them."""
 
     weights: Weights
     targets: int
+
+    def __repr__(self) -> str:
+        K, N = self.weights.shape
+        return f"<average attention over {self.targets:,} targets, hops {K}, memory {N}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what `memlm attend --average --json` prints, but for the run and the split."""
+        return {"targets": self.targets, "weights": self.weights.tolist()}
 
 
 def split_words(text: str) -> list[str]:
@@ -150,6 +173,9 @@ def picture(model: LanguageModel, tokens: Tokens, epoch: int) -> "Figure | None"
     """`average` over SAMPLE targets of the validation split, drawn; None where there is nothing to look at."""
     if not model.attends or len(tokens) <= model.context_size:
         return None
+
+    from memlm.evaluation.plots.attention import average_attention  # draws: a model is loaded without matplotlib
+
     result = average(model, tokens, at_most=SAMPLE)
     return average_attention(
         result.weights, f"epoch {epoch}: average attention over {result.targets:,} words of valid"

@@ -8,6 +8,7 @@ import numpy as np
 from memlm.data.corpus.reading import EncodedText
 from memlm.data.dataset import data_sha256
 from memlm.evaluation.perplexity import TokenNats, perplexity, scored_tokens
+from memlm.format import shown
 from memlm.runs.environment import Program, program
 
 ALL_BEFORE = "all before"  # context of a model that carries state
@@ -30,17 +31,19 @@ class Facts(TypedDict):
     vocabulary_size: int
     vocabulary_sha256: str
     context: int | str  # words before it that a prediction can see, or ALL_BEFORE
-    wrappers: dict[str, Any]  # worn at evaluation: settings by name
+    wrappers: dict[str, Any]  # weights of cache, dynamic evaluation and mixture, by name
     dtype: str
     device: str
     seconds: float
 
 
-class Passport(Facts, Program):
-    """The figures of an evaluation. One that can't be had is None: of no tokens, or of a part of a text.
+class PassportKeys(Facts, Program):
+    """The keys of a passport, with the types of their values.
 
-    Perplexities are exp of nats a token; a token, without those whose word the vocabulary does not hold (it holds an
-    `<unk>` that stands in the text); and a word, which the end of a line is one of.
+    A figure that can't be had is None: of no tokens, or of a part of a text.
+
+    Perplexities are exp of the mean nats: per token; per token without those whose word the vocabulary does not hold
+    (it holds an `<unk>` that stands in the text); and per word, the end of a line being one.
     """
 
     tokens: int  # scored, those that were scored twice counted twice
@@ -54,10 +57,34 @@ class Passport(Facts, Program):
     perplexity_without_oov: float | None
     word_perplexity: float | None
     bits_per_character: float | None
-    floor_perplexity: float | None  # of a text whose entropy is known: a token
-    floor_word_perplexity: float | None  # a word
+    floor_perplexity: float | None  # of a text whose entropy is known: per token
+    floor_word_perplexity: float | None  # per word
     data_sha256: str  # of the split's ids
     text_sha256: str | None  # of the text's bytes, whatever its tokens are
+
+
+class Passport(dict[str, Any]):
+    """The figures of an evaluation and all that they rest on, by the keys of `PassportKeys`: `["perplexity"]`."""
+
+    def __repr__(self) -> str:
+        return f"<passport: {self['label']} on {self['dataset']} {self['split']}, {self._figure()}>"
+
+    def _figure(self) -> str:
+        """The figure in words."""
+        how = f"protocol {self['protocol']}, checkpoint {self['checkpoint']}"
+        return f"perplexity {shown(self['perplexity'])} of {self['tokens']:,} tokens, {how}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: a plain copy."""
+        return dict(self)
+
+
+class TaskPassport(Passport):
+    """The errors of a run of question answering, in percent, and all that they rest on: `["tasks"]["1"]`."""
+
+    def _figure(self) -> str:
+        """The figure in words."""
+        return f"mean error {self['mean_error']:.1f} %, {self['failed_tasks']} of {len(self['tasks'])} tasks failed"
 
 
 def make(
@@ -72,7 +99,7 @@ def make(
     whole = skipped == 0 and len(places) == len(nats)
     each_is_a_word = text.words == len(text.tokens)
     words = len(places) if each_is_a_word else text.words if whole else None
-    return Passport(
+    keys = PassportKeys(
         **facts,
         tokens=len(places),
         skipped=skipped,
@@ -91,3 +118,4 @@ def make(
         text_sha256=text.text_sha256,
         **program(),
     )
+    return Passport(keys)

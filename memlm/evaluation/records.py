@@ -1,5 +1,6 @@
 """The evaluations that a run keeps: passports in evaluations.json, the nats of each token and word in scores/."""
 
+import hashlib
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from memlm import jsontext
 from memlm.config.data import UNITS
 from memlm.data.dataset import TEXT
 from memlm.errors import MemlmError
-from memlm.evaluation.passport import Passport
+from memlm.evaluation.passport import Passport, PassportKeys
 from memlm.evaluation.perplexity import TokenNats
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
@@ -35,8 +36,10 @@ class Evaluation:
 def record(run: RunFolder, evaluation: Evaluation) -> None:
     """Keep an evaluation with its run, for `compare`; the newest one of a kind stays.
 
-    A kind is the split, protocol and checkpoint, the wrappers worn and the runs mixed in: "test/exact/best",
-    "test/exact/best+cache+mix(ptb-kneser-ney-5)". A text that stands alone is one by its content.
+    A kind is the split, protocol and checkpoint, the names of the adaptations and the runs mixed in:
+    "test/exact/best", "test/exact/best+cache+mix(ptb-kneser-ney-5-1f0c88a2)". A run that is mixed in has the name of
+    its folder and the first letters of the sha256 of its whole path: two runs of one name are two kinds. A text that
+    stands alone is one by its content.
 
     The nats of each word are kept under the same name, as float64, of the exact protocol alone (the other one adds
     up the same nats in another way) and of splits of up to MOST_KEPT tokens; where words are not tokens, those of each
@@ -44,7 +47,7 @@ def record(run: RunFolder, evaluation: Evaluation) -> None:
     """
     passport, nats, word_nats = evaluation.passport, evaluation.nats, evaluation.word_nats
     wrappers = passport["wrappers"]
-    mixed = ",".join(Path(other["run"]).name for other in wrappers.get("mix", ()))
+    mixed = ",".join(_run_key(other["run"]) for other in wrappers.get("mix", ()))
     state = "+".join([passport["checkpoint"], *sorted(wrappers)]) + (f"({mixed})" if mixed else "")
     alone = passport["text_sha256"] if passport["split"] == TEXT else None
     split = passport["split"] if alone is None else f"{passport['split']}-{alone[:16]}"
@@ -54,6 +57,11 @@ def record(run: RunFolder, evaluation: Evaluation) -> None:
         content = {name: np.ascontiguousarray(values, np.float64) for name, values in kept.items()}
         run.write_bytes(_file(key), save(content))
     run.write_json(EVALUATIONS, run.read_json(EVALUATIONS) | {key: passport})
+
+
+def _run_key(path: str) -> str:
+    """The name of a run that is mixed in, which no other path has."""
+    return f"{Path(path).name}-{hashlib.sha256(path.encode(errors='surrogateescape')).hexdigest()[:8]}"
 
 
 def passports(run: RunFolder) -> list[dict[str, Any]]:
@@ -79,7 +87,7 @@ def best_passport(run: RunFolder, split: str, protocol: str) -> dict[str, Any]:
 
 
 def _refuse_damaged(run: RunFolder, passport: dict[str, Any]) -> None:
-    hints = get_type_hints(Passport)
+    hints = get_type_hints(PassportKeys)
     for key, value in passport.items():
         overflowed = value is None and hints.get(key) is float
         of_type = key not in hints or overflowed or jsontext.is_of_type(value, hints[key])

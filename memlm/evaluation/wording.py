@@ -18,16 +18,16 @@ SCORED = ("valid", "test")  # the splits that a finished run has figures of
 def in_words(result: "Passport") -> tuple[str, str]:
     """Perplexity, and the counts that it rests on.
 
-    Where a token is a part of a word: perplexity a word, which is comparable, and a token, and bits a character.
+    Where a token is a part of a word: perplexity per word, which is comparable, and per token, and bits per character.
     """
     unit = UNITS[result["tokenizer"]]
     if unit == "word":
         figures = f"perplexity {shown(result['perplexity'])}{_floor(result['floor_perplexity'])}"
         return figures, f"{result['tokens']:,} tokens, {_unknown(result, 'unknown words')}"
-    figures, counts = f"{shown(result['perplexity'])} a {unit}", [f"{result['tokens']:,} {unit}s"]
+    figures, counts = f"{shown(result['perplexity'])} per {unit}", [f"{result['tokens']:,} {unit}s"]
     if result["word_perplexity"] is not None:  # else a part of the text was scored, and maybe of a word
-        by_word = f"{shown(result['word_perplexity'])}{_floor(result['floor_word_perplexity'])} a word"
-        figures = f"{by_word}, {figures}, {result['bits_per_character']:.3f} bits a character"
+        by_word = f"{shown(result['word_perplexity'])}{_floor(result['floor_word_perplexity'])} per word"
+        figures = f"{by_word}, {figures}, {result['bits_per_character']:.3f} bits per character"
         counts = [f"{result['words']:,} words", *counts]
         counts += [f"{result['characters']:,} characters"] if unit != "character" else []
     return f"perplexity {figures}", ", ".join([*counts, _unknown(result, "unknown")])
@@ -44,11 +44,11 @@ def about_text(config: "Config", data: "TextDataset") -> list[str]:
     unit, lines = UNITS[data.vocabulary.tokenizer], []
     if unit != "word":
         kind = f" ({config.data.pieces})" if unit == "piece" else ""
-        lines.append(f"{len(data.vocabulary):,} {unit}s{kind}; until the end perplexities are a {unit}")
+        lines.append(f"{len(data.vocabulary):,} {unit}s{kind}; until the end perplexities are per {unit}")
     if data.floor_nats:
         floors = {split: perplexity(data.floor_nats[split], data.splits[split].words) for split in SCORED}
         said = ", ".join(f"{split} {shown(floor)}" for split, floor in floors.items())
-        lines.append(f"no model can be below the entropy floor: {said}" + (" a word" if unit != "word" else ""))
+        lines.append(f"no model can be below the entropy floor: {said}" + (" per word" if unit != "word" else ""))
     return lines
 
 

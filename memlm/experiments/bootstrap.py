@@ -17,6 +17,7 @@ import numpy as np
 
 from memlm.errors import MemlmError
 from memlm.evaluation.perplexity import TokenNats, perplexity
+from memlm.format import shown
 
 LEVEL = 0.95  # confidence level of the interval
 RESAMPLES = 10_000
@@ -71,6 +72,38 @@ class Difference:
     def significant(self) -> bool:
         """Whether the interval does not contain 0, so that one model is better than the other."""
         return self.low > 0 or self.high < 0
+
+
+def in_words(difference: Difference, one: str, other: str, split: str) -> str:
+    """A line that says which run is better on a split, and by how much, or that it can't be told."""
+    interval = f"{100 * LEVEL:g} % interval"
+    if not difference.significant:
+        return (
+            f"no difference can be told between {other} and {one} on {split}: {one} has {_change(difference.nats)} "
+            f"perplexity, {interval} {_change(difference.low)} to {_change(difference.high)}, probability "
+            f"{_probability(difference.probability)} that it is better"
+        )
+    if difference.nats > 0:
+        one, other, difference = other, one, difference.reversed
+    return (
+        f"{one} is better than {other} on {split}: {_change(difference.nats)} perplexity, {interval} "
+        f"{_percent(difference.high)} to {_percent(difference.low)} %, "
+        f"probability {_probability(difference.probability)}"
+    )
+
+
+def _percent(nats: float) -> str:
+    """How much lower or higher a perplexity is, without the sign."""
+    percent = math.inf if nats > 700 else 100 * abs(math.expm1(nats))
+    return shown(percent, 1 if percent >= 1 else 2)
+
+
+def _change(nats: float) -> str:
+    return f"{_percent(nats)} % {'higher' if nats > 0 else 'lower'}"
+
+
+def _probability(value: float) -> str:
+    return "> 0.999" if value > 0.999 else f"{value:.3f}"
 
 
 def paired_difference(one: TokenNats, other: TokenNats, *, resamples: int = RESAMPLES, seed: int = 0) -> Difference:

@@ -100,7 +100,7 @@ def start(
 def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[QuestionRun]:
     """A run that goes on, with `changes` of settings that are safe to change."""
     with run.held():
-        before = run.qa_config().train.epochs
+        before = run.manifest().question_config.train.epochs
         if run.read_json("summary.json") and changes.get("epochs", before) <= before:
             raise MemlmError(f"{run.path} has finished: give more --epochs, or `memlm eval {run.path}`")
         note_resume(run, changes)
@@ -109,14 +109,14 @@ def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[QuestionRun]:
 
 def opened(run: RunFolder) -> QuestionRun:
     """A run that was made before, to be trained on."""
-    config = run.qa_config()
+    config = run.manifest().question_config
     numbers, absent = tasks.task_numbers(config.dataset, config.train)
     return QuestionRun(run=run, config=config, numbers=numbers, absent=absent)
 
 
 def note_resume(run: RunFolder, changes: Mapping[str, Any]) -> None:
     """Change settings of a run that goes on, and note in env.json that it does."""
-    config = run.qa_config()
+    config = run.manifest().question_config
     config = dataclasses.replace(config, train=config.train.replace(changes))
     run.note_resume(device=str(choose_device(config.train.device)))
     run.write_config(config)
@@ -125,7 +125,7 @@ def note_resume(run: RunFolder, changes: Mapping[str, Any]) -> None:
 def _is_done(folder: Path, config: QAConfig) -> bool:
     """Whether the run of a task has had as many epochs as are asked for."""
     done = (folder / "summary.json").exists()
-    return done and RunFolder.open(folder).qa_config().train.epochs >= config.train.epochs
+    return done and RunFolder.open(folder).manifest().question_config.train.epochs >= config.train.epochs
 
 
 def _train_model(
@@ -157,9 +157,9 @@ def _questions(run: RunFolder, numbers: Sequence[int], init_from: StartingPoint 
 
     Raises MemlmError if they are not those that the run began with.
     """
-    config, words = run.qa_config(), _words(run, init_from)
+    config, words = run.manifest().question_config, _words(run, init_from)
     size, memory_size = config.train.size, config.model.memory_size
-    data = tasks.load_tasks(config.dataset, numbers, size=size, memory_size=memory_size, words=words)
+    data = tasks.read_tasks(config.dataset, numbers, size=size, memory_size=memory_size, words=words)
     longest = data.train.stories.shape[1]
     if words is None and longest < memory_size:  # as in [C], no slot that no story of training fills
         config = dataclasses.replace(config, model=config.model.replace({"memory_size": longest}))
@@ -183,7 +183,7 @@ def _words(run: RunFolder, init_from: StartingPoint | None) -> WordList | None:
         return None
     if not checkpoint.exists(run.last):
         refuse_half_begun(run)
-    return run.qa_vocabulary()
+    return run.manifest().words
 
 
 def _learner(run: RunFolder, config: QAConfig, data: Tasks) -> QuestionLearner:

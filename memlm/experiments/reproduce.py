@@ -12,7 +12,7 @@ from memlm.config.run import QAConfig
 from memlm.errors import MemlmError, unknown_name
 from memlm.evaluation.records import EVALUATIONS
 from memlm.experiments import question_run
-from memlm.inference.load import load_answerer
+from memlm.inference.load import load_tasks
 from memlm.runs import summary as collection_summary
 from memlm.runs.folder import RunFolder
 from memlm.training.interfaces import Observer, Requests
@@ -53,8 +53,8 @@ def _train_or_resume(
     ended = (path / "summary.json").exists()
     if (path / "config.toml").exists():
         run = RunFolder.open(path)
-        found = run.qa_config()  # its memory is smaller if its stories are short
-        wanted = config.train.replace({"device": found.train.device})  # the device may change
+        found = run.manifest().question_config  # whose memory may be smaller, as its stories are
+        wanted = config.train.replace({"device": found.train.device})  # which may change
         if found.train != wanted or found.model.replace({"memory_size": config.model.memory_size}) != config.model:
             raise MemlmError(f"the run in {path} has other settings: choose another --run-dir")
         if not ended:
@@ -73,7 +73,7 @@ def _support(path: Path, device: str) -> dict[str, float | None]:
     """
     kept = RunFolder.open(path).read_json(EVALUATIONS).get("test")
     if kept is None:
-        model = load_answerer(path, device=device)
+        model = load_tasks(path, device=device)
         kept = model.evaluate()
         model.record(kept)
     return dict(kept["support"])

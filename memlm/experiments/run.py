@@ -14,8 +14,6 @@ from memlm.experiments.signals import SignalRequests
 from memlm.experiments.start import StartingPoint
 from memlm.experiments.terminal import Experiment
 from memlm.inference.load import load
-from memlm.inference.questions import TrainedTasks
-from memlm.inference.text import TrainedModel
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
 from memlm.training.interfaces import Observer
@@ -43,7 +41,7 @@ def start(
 def resume_run(path: Path, changes: Mapping[str, Any]) -> AbstractContextManager[Experiment]:
     """A run that was stopped or cut off, ready to go on, with `changes` of settings that are safe to change."""
     run = RunFolder.open(path)
-    return question_run.resume(run, changes) if run.answers_questions else text_run.resume(run, changes)
+    return question_run.resume(run, changes) if run.manifest().answers_questions else text_run.resume(run, changes)
 
 
 def train(
@@ -56,7 +54,7 @@ def train(
     quiet: bool = False,
     callbacks: Sequence[Observer] = (),
     **settings: Any,
-) -> TrainedModel | TrainedTasks:
+) -> Any:
     """Train a model and load its best state.
 
     `what` is a recipe (`memlm.recipes()`), a model ("memn2n", "lstm", ...), a folder of a run whose settings are
@@ -77,9 +75,7 @@ def train(
     return _finish(start(config, place, overwrite=overwrite, texts=texts, init_from=point), quiet, callbacks)
 
 
-def resume(
-    run: str | Path, *, quiet: bool = False, callbacks: Sequence[Observer] = (), **changes: Any
-) -> TrainedModel | TrainedTasks:
+def resume(run: str | Path, *, quiet: bool = False, callbacks: Sequence[Observer] = (), **changes: Any) -> Any:
     """Go on with a run that was stopped or cut off, exactly where it was, and load its best state.
 
     `changes` are of settings that are safe to change, as `epochs`. Raises MemlmError for others.
@@ -88,11 +84,10 @@ def resume(
     <memlm model memn2n-2x8, runs/mine, best, step 42>
     """
     path = Path(run)
-    safe = RunFolder.open(path)
-    kind = safe.qa_config() if safe.answers_questions else safe.config()
+    safe = RunFolder.open(path).manifest().config.train.safe_names()
     for name in changes:
-        if name not in kind.train.safe_names():
-            allowed = ", ".join(kind.train.safe_names())
+        if name not in safe:
+            allowed = ", ".join(safe)
             raise MemlmError(f"{name} can't be changed when a run is resumed: only {allowed} can")
     return _finish(resume_run(path, changes), quiet, callbacks)
 
@@ -101,15 +96,12 @@ def _settings(what: str | Path | AnyConfig, settings: Mapping[str, Any]) -> AnyC
     if isinstance(what, Config | QAConfig):
         return what
     if (Path(what) / "config.toml").is_file():
-        run = RunFolder.open(Path(what))
-        return run.qa_config() if run.answers_questions else run.config()
+        return RunFolder.open(Path(what)).manifest().config
     found: AnyConfig = recipe(str(what), size=settings.get("size", "1k"))
     return found
 
 
-def _finish(
-    opened: AbstractContextManager[Experiment], quiet: bool, callbacks: Sequence[Observer]
-) -> TrainedModel | TrainedTasks:
+def _finish(opened: AbstractContextManager[Experiment], quiet: bool, callbacks: Sequence[Observer]) -> Any:
     with SignalRequests() as requests, opened as experiment:
         requests.heed_stops()
         if quiet:

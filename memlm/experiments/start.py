@@ -30,12 +30,13 @@ class StartingPoint:
     def of(cls, path: Path) -> "StartingPoint":
         """The best state of a run. Raises MemlmError if it has none, or is of a model without weights."""
         run = RunFolder.open(path)
-        config = run.qa_config() if run.answers_questions else run.config()
+        manifest = run.manifest()
+        config = manifest.config
         if not config.model.trained:
             raise MemlmError(f"{path} is of {config.model.name}, which is counted: it has no weights to start from")
         if not checkpoint.exists(run.best):
             raise MemlmError(f"{path} has no best state yet: go on with `memlm train --resume {path}`")
-        vocabulary = run.qa_vocabulary() if run.answers_questions else run.vocabulary()
+        vocabulary = manifest.words if manifest.answers_questions else manifest.vocabulary
         return cls(run=run, config=config, vocabulary=vocabulary, state=checkpoint.read(run.best))
 
     @property

@@ -20,7 +20,8 @@ from memlm.evaluation import records
 from memlm.evaluation.passport import Passport
 from memlm.evaluation.perplexity import Tick
 from memlm.experiments.start import StartingPoint, created_run, refuse_half_begun
-from memlm.inference.load import load_run
+from memlm.inference import evaluation as scores
+from memlm.inference.load import load_text
 from memlm.models.build import build_initialised, build_stacked
 from memlm.models.device import choose_device
 from memlm.models.layers import cutoffs
@@ -65,10 +66,10 @@ class TextRun:
 
 def score(run: RunFolder, data: TextDataset, device: str, tick: Tick) -> dict[str, Passport]:
     """Score the run's best state on each split, and keep the evaluations with the run."""
-    trained = load_run(run, which="best", device=device)
+    trained = load_text(run.path, device=device)
     passports = {}
     for split in SCORED:
-        evaluation = trained.score(data, split, tick=tick)
+        evaluation = scores.score(trained, data, split, tick=tick)
         records.record(run, evaluation)
         passports[split] = evaluation.passport
     return passports
@@ -84,7 +85,7 @@ def summarise(
     steps: int,
 ) -> dict[str, Any]:
     """What summary.json says of every run of a language model."""
-    figures = {f"{split}_{name}": made[name] for split, made in passports.items() for name in RESULTS}  # type: ignore[literal-required]
+    figures = {f"{split}_{name}": made[name] for split, made in passports.items() for name in RESULTS}
     history = run.metrics()
     return {
         "model": config.model.name,
@@ -130,7 +131,8 @@ def start(
 def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[TextRun]:
     """A run that goes on from its checkpoint `last`, or from its beginning if there is none yet."""
     with run.held():
-        config = run.config()
+        manifest = run.manifest()
+        config = manifest.text_config
         if not config.model.trained:
             raise MemlmError(
                 f"{run.path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
@@ -138,8 +140,8 @@ def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[TextRun]:
             )
         config = dataclasses.replace(config, train=config.train.replace(changes))
         device = choose_device(config.train.device)
-        data = dataset.load_dataset(config.dataset, config.data, vocabulary=run.vocabulary())
-        run.check_text(config.dataset, data.sha256)
+        data = dataset.load_dataset(config.dataset, config.data, vocabulary=manifest.vocabulary)
+        manifest.check_text(config.dataset, data.sha256)
         learner = _learner(config, data, device)
         if checkpoint.exists(run.last):
             learner.load(run)

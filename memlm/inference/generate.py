@@ -3,9 +3,10 @@
 V tokens of the vocabulary.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import tee
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,9 +15,10 @@ from torch import Tensor
 from memlm.config.sampling import Sampling
 from memlm.data.corpus.reading import Tokens
 from memlm.data.vocabulary.words import Vocabulary
+from memlm.evaluation.attention import split_words
 from memlm.inference.streams.stream import Stream, blocks
 
-LONGEST = 100  # tokens a word on average: a model may never come to a word's end
+LONGEST = 100  # tokens per word on average: a model may never come to a word's end
 
 
 class Drawn(NamedTuple):
@@ -25,6 +27,37 @@ class Drawn(NamedTuple):
     token: str  # as the vocabulary has it: a word, a piece or a character
     log_probability: float  # that the model gave it, before its distribution was sharpened or cut
     text: str  # what it adds to the text
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the token, its natural log-probability and what it adds to the text."""
+        return self._asdict()
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class DrawnText:
+    """A whole text that was drawn, after its prompt."""
+
+    seed: int
+    prompt: str
+    tokens: Sequence[Drawn]
+
+    def __repr__(self) -> str:
+        return f"<drawn text of {len(self.tokens)} tokens, seed {self.seed}: {self.text[:40]!r}>"
+
+    @property
+    def text(self) -> str:
+        """What comes after the prompt."""
+        return "".join(token.text for token in self.tokens)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what `memlm generate --json` prints. Words have `<eos>` for the end of each line."""
+        return {
+            "seed": self.seed,
+            "prompt": self.prompt,
+            "text": self.text,
+            "words": split_words(self.text),
+            "log_probability": sum(token.log_probability for token in self.tokens),
+        }
 
 
 def generate(

@@ -9,7 +9,7 @@ import numpy as np
 
 from memlm.config import paper
 from memlm.config.recipes import column_of
-from memlm.config.run import QAConfig
+from memlm.config.run import QAConfig, is_collection
 from memlm.data.questions.babi import question_about
 from memlm.data.questions.encode import data_sha256, encode
 from memlm.data.questions.tasks import load_questions, task_names
@@ -17,6 +17,7 @@ from memlm.data.vocabulary.words import WordList
 from memlm.errors import MemlmError
 from memlm.evaluation.answers import Answer, answer_all, share_looked_at
 from memlm.evaluation.inputs import Feed
+from memlm.evaluation.passport import TaskPassport
 from memlm.evaluation.records import EVALUATIONS
 from memlm.inference.ask import ask
 from memlm.models.answerer import Answerer
@@ -24,7 +25,7 @@ from memlm.runs import summary
 from memlm.runs.folder import RunFolder
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedAnswerer:
     """The best restart of a run, ready to answer."""
 
@@ -33,14 +34,17 @@ class TrainedAnswerer:
     words: WordList
     model: Answerer
 
+    def __repr__(self) -> str:
+        return f"<memlm answerer {self.config.model.label}, {self.run.path}>"
+
 
 SPLITS = ("test", "train")
 PROTOCOL = "exact"  # every question once; there is no other
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedTasks:
-    """The models of a run, by task; those of a joint run are the same one. `load_answerer` makes it from a folder."""
+    """The models of a run by task; those of a joint run are the same one. `memlm.load` makes it from a run folder."""
 
     run: RunFolder
     config: QAConfig
@@ -60,7 +64,11 @@ class TrainedTasks:
         model = self._model(task)
         return ask(model.model, model.words, question_about(lines, question, source))
 
-    def evaluate(self, split: str = "test", *, protocol: str = PROTOCOL) -> dict[str, Any]:
+    def __repr__(self) -> str:
+        tasks = ", ".join(map(str, self.models))
+        return f"<memlm tasks {self.config.model.label}, {self.run.path}, task {tasks}>"
+
+    def evaluate(self, split: str = "test", *, protocol: str = PROTOCOL) -> TaskPassport:
         """Errors of the run's tasks in percent, every question of the split once, with all that they rest on.
 
         Keys of their own: tasks, names and support by task; mean_error, failed_tasks; absent, the tasks of the dataset
@@ -74,7 +82,7 @@ class TrainedTasks:
         began = time.perf_counter()
         figures = {task: _score(model, task, split) for task, model in self.models.items()}
         train, names = self.config.train, task_names(self.config.dataset)
-        return {
+        made = {
             "run": str(self.run.path),
             "model": self.config.model.name,
             "label": self.config.model.label,
@@ -94,14 +102,15 @@ class TrainedTasks:
             "data_sha256": {str(task): figure.sha256 for task, figure in figures.items()},
             "seconds": time.perf_counter() - began,
         }
+        return TaskPassport(made)
 
-    def record(self, result: dict[str, Any]) -> None:
+    def record(self, result: TaskPassport) -> None:
         """Keep what `evaluate` returned with the run; the newest one of a split stays."""
         self.run.write_json(EVALUATIONS, self.run.read_json(EVALUATIONS) | {result["split"]: result})
 
     def _model(self, task: int | None) -> TrainedAnswerer:
         known = ", ".join(map(str, self.models))
-        if task is None and len({id(model) for model in self.models.values()}) > 1:
+        if task is None and len(self.models) > 1 and is_collection(self.config):
             raise MemlmError(f"{self.run.path} has a model for each task: say whose is to answer, --task {known}")
         if task is not None and task not in self.models:
             raise MemlmError(f"{self.run.path} has no task {task}: it has {known}")

@@ -4,9 +4,9 @@ L tokens of a line, V words.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import count
-from typing import BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -40,6 +40,10 @@ class ScoredToken:
     oov: bool
     parts: Sequence[Part] = ()
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what `memlm score --json` prints of a word, but for the number of its sentence."""
+        return asdict(self) | {"parts": [part._asdict() for part in self.parts]}
+
 
 @dataclass(kw_only=True)
 class Sums:
@@ -61,6 +65,18 @@ class Sums:
                 self.log_probability += token.log_probability
                 self.log_probability_without_oov += 0.0 if token.oov else token.log_probability
 
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: what `memlm score --json` prints of a sentence or of the text, but for its number."""
+        return {
+            "words": self.words,
+            "tokens": self.tokens,
+            "oov": self.oov,
+            "log_probability": self.log_probability,
+            "perplexity": self.perplexity,
+            "perplexity_without_oov": self.perplexity_without_oov if self.tokens > self.oov else None,
+            "word_perplexity": self.word_perplexity,
+        }
+
     @property
     def perplexity(self) -> float:
         """Of all tokens."""
@@ -68,7 +84,7 @@ class Sums:
 
     @property
     def word_perplexity(self) -> float:
-        """Of all tokens, a word."""
+        """Of all tokens, per word."""
         return perplexity(-self.log_probability, self.words)
 
     @property
@@ -77,7 +93,7 @@ class Sums:
         return perplexity(-self.log_probability_without_oov, self.tokens - self.oov)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class ScoredSentence:
     """A line of the text."""
 
@@ -86,6 +102,13 @@ class ScoredSentence:
 
     def __post_init__(self) -> None:
         self.sums.add(self.tokens)
+
+    def __repr__(self) -> str:
+        return f"<scored sentence of {self.sums.words} words, log-probability {self.sums.log_probability:.4f}>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: its words under `scores`, and its sums."""
+        return {"scores": [token.to_dict() for token in self.tokens]} | self.sums.to_dict()
 
 
 def score_lines(stream: Stream, vocabulary: Vocabulary, lines: Iterable[str]) -> Iterator[ScoredSentence]:

@@ -1,8 +1,10 @@
-"""A trained model, loaded from its run folder: evaluation, perplexity of a text, the next word, and attention."""
+"""A trained language model: perplexity of a text, hidden states, the next word, attention, and text drawn from it.
 
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+T tokens, D units, V tokens of the vocabulary.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,28 +15,31 @@ import torch
 from memlm.config.data import UNITS
 from memlm.config.run import Config
 from memlm.config.sampling import Sampling
-from memlm.data import dataset
 from memlm.data.batches import EMPTY
 from memlm.data.corpus.reading import EncodedText, Tokens, encode
-from memlm.data.dataset import TEXT, TextDataset
+from memlm.data.dataset import TEXT, one_text
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.errors import MemlmError
-from memlm.evaluation import attention, passport
+from memlm.evaluation import attention
 from memlm.evaluation.attention import Attention, AverageAttention
-from memlm.evaluation.passport import ALL_BEFORE, Facts, Passport
-from memlm.evaluation.perplexity import Tick, TokenNats, check_protocol, perplexity, token_nats
-from memlm.evaluation.records import Evaluation
+from memlm.evaluation.passport import Passport
+from memlm.evaluation.perplexity import Tick, TokenNats, perplexity
+from memlm.inference import evaluation
 from memlm.inference.generate import Drawn, generate
 from memlm.inference.scoring import ScoredSentence, score_lines
-from memlm.inference.streams.adapted import Worn
-from memlm.inference.streams.stream import ModelStream, Stream, stream_nats
+from memlm.inference.streams.adapted import Adapted
+from memlm.inference.streams.stream import ModelStream, Stream, blocks, stream_nats
 from memlm.models.base import LanguageModel
+from memlm.models.layers.head import TrainableHead
 from memlm.runs.folder import RunFolder
+from memlm.runs.manifest import Manifest
+
+LIKELIEST = 10  # next words that a result names
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class NextWord:
-    """What comes after a context: `probabilities` (V,) by word id, and what each hop looked at.
+    """What comes after a context: `probabilities` (V,) by token id, and what each hop looked at.
 
     `memory` holds the words of the memory, oldest first; `attention` (hops, len(memory)) the weight that each hop gave
     to each of them. A model without a memory has None for both.
@@ -45,124 +50,107 @@ class NextWord:
     memory: Sequence[str] | None
     attention: npt.NDArray[np.float64] | None
 
-    def top(self, count: int = 10) -> list[tuple[str, float]]:
+    def __repr__(self) -> str:
+        likeliest = ", ".join(f"{word!r} {p:.3f}" for word, p in self.top(3))
+        return f"<next word of {len(self.words):,}: {likeliest}, ...>"
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the likeliest words with their probabilities, and the memory with its weights."""
+        return {
+            "likeliest": dict(self.top()),
+            "memory": None if self.memory is None else list(self.memory),
+            "attention": None if self.attention is None else self.attention.tolist(),
+        }
+
+    def top(self, count: int = LIKELIEST) -> list[tuple[str, float]]:
         """The likeliest words with their probabilities, the likeliest first."""
         best = np.argsort(-self.probabilities, kind="stable")[:count]
         return [(self.words[i], float(self.probabilities[i])) for i in best]
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedModel:
-    """A model with its vocabulary and settings; `load` makes it from a run folder."""
+    """A language model with its vocabulary and settings; `memlm.load` makes it from a run folder.
+
+    model = memlm.load("runs/ptb-memn2n-6x100")
+    model.perplexity("the company said it will sell the unit")
+    """
 
     run: RunFolder
-    config: Config
-    vocabulary: Vocabulary
+    manifest: Manifest
     model: LanguageModel
     checkpoint: str
     step: int  # of training, at which the checkpoint was made
     sample: Mapping[str, Any] | None = None  # nats of the first tokens of validation then, where they were noted
-    worn: Worn | None = None  # the model in wrappers: memlm.inference.adapt
-    wrappers: Mapping[str, Any] = field(default_factory=dict)  # these, as a passport names them
+    adapted_model: Adapted | None = None  # with cache, dynamic evaluation or mixture; None: the model alone
+    adaptation: Mapping[str, Any] = field(default_factory=dict)  # its weights, as a passport names them
+
+    def __repr__(self) -> str:
+        adapted = "".join(f" + {name}" for name in self.adaptation)
+        label = self.config.model.label
+        return f"<memlm model {label}{adapted}, {self.run.path}, {self.checkpoint}, step {self.step}>"
+
+    @property
+    def config(self) -> Config:
+        """The settings that the run was made with."""
+        return self.manifest.text_config
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The tokens by id: words, pieces or characters."""
+        return self.manifest.vocabulary
 
     def evaluate(self, split: str = "test", *, protocol: str = "exact") -> Passport:
-        """Score of a split of the dataset that the model was trained on, with all that the figure rests on."""
-        return self.score(self.data(split), split, protocol).passport
+        """Score of a split of the dataset that the model was trained on, with all that the figure rests on.
+
+        Every token is scored once; perplexity is exp of the mean nats per token. `protocol` facebook scores the tokens
+        that the paper's reference code scores.
+        """
+        return evaluation.score(self, evaluation.read_split(self, split), split, protocol).passport
 
     def evaluate_text(self, path: str | Path, *, protocol: str = "exact") -> Passport:
         """Score of any text file, a sentence a line, with the run's own vocabulary: its dataset need not be here."""
-        return self.score(self.text(Path(path)), TEXT, protocol).passport
+        return evaluation.score(self, one_text(Path(path), self.vocabulary), TEXT, protocol).passport
 
-    def text(self, path: Path) -> TextDataset:
-        """A file under the model's vocabulary, whose only split is `text`."""
-        return dataset.one_text(path, self.vocabulary)
+    def adapted(
+        self,
+        *,
+        cache: bool = False,
+        dynamic: bool = False,
+        mix: "Sequence[TrainedModel | str | Path]" = (),
+        again: bool = False,
+        report: Callable[[str], object] = lambda line: None,
+    ) -> "TrainedModel":
+        """The model with a cache of the words read so far, dynamic evaluation, or a mixture with other models.
 
-    def data(self, *splits: str) -> TextDataset:
-        """Splits of the dataset that the model was trained on, under its vocabulary.
-
-        Raises MemlmError where another text lies in the place of one of them.
+        Every method then uses the combined prediction. `mix` holds models or the paths of their runs. Weights are
+        tuned on the validation split alone, or taken from an evaluation that the run keeps; tuned anew with `again`.
+        `report` is called with a line for each setting that is tried. Raises MemlmError for a model that can't be
+        adapted so. Sources: Grave et al. 2017, Krause et al. 2018.
         """
-        config = self.config
-        found = dataset.load_dataset(config.dataset, config.data, splits=splits, vocabulary=self.vocabulary)
-        self.run.check_text(config.dataset, found.sha256)
-        return found
+        from memlm.inference.adapt import adapt  # which imports this module
 
-    def score(
-        self, data: TextDataset, split: str, protocol: str = "exact", *, tick: Tick = lambda done, total: None
-    ) -> Evaluation:
-        """`evaluate`, of a dataset that was read before under this model's vocabulary; with the nats of each token.
-
-        `tick` is told how many tokens are done, and of how many; what it raises ends the work.
-        """
-        text, memory_size = data.splits[split], self.model.memory_size
-        check_protocol(protocol, tokens=len(text.tokens), memory_size=memory_size)
-        began = time.perf_counter()
-        nats = self._nats(text.tokens, tick)
-        facts = self.facts(data, split, protocol, seconds=time.perf_counter() - began)
-        floor = data.floor_nats.get(split)
-        made = passport.make(nats, text, facts, memory_size=memory_size, floor_nats=floor)
-        starts = np.flatnonzero(self.vocabulary.word_starts(text.tokens))
-        return Evaluation(passport=made, nats=nats, word_nats=np.add.reduceat(nats, starts))
-
-    def facts(self, data: TextDataset, split: str, protocol: str, *, seconds: float) -> Facts:
-        """What a passport says of this model on a text."""
-        weight = next(tensor for tensor in self.model.tensors().values() if tensor.is_floating_point())
-        return Facts(
-            run=str(self.run.path),
-            model=self.config.model.name,
-            label=self.config.model.label,
-            dataset=data.name,
-            split=split,
-            protocol=protocol,
-            checkpoint=self.checkpoint,
-            step=self.step,
-            parameters=self.model.parameter_count,
-            data=asdict(self.config.data),
-            tokenizer=self.vocabulary.tokenizer,
-            vocabulary_size=len(self.vocabulary),
-            vocabulary_sha256=self.vocabulary.sha256,
-            context=self._context_seen(),
-            wrappers=dict(self.wrappers),
-            dtype=str(weight.dtype).removeprefix("torch."),
-            device=weight.device.type,
-            seconds=seconds,
-        )
-
-    def reproduce(self) -> tuple[float, float] | None:
-        """Perplexity of the first tokens of validation: as noted when the checkpoint was made, and now.
-
-        None where none was noted: of `last`, and before format 2.
-        """
-        if self.sample is None:
-            return None
-        tokens, nats = int(self.sample["tokens"]), float(self.sample["nats"])
-        now = token_nats(self.model, self.data("valid").splits["valid"].tokens[:tokens])
-        return perplexity(nats, tokens), perplexity(float(now.sum()), tokens)
-
-    def _context_seen(self) -> int | str:
-        """What a prediction can see: a cache, dynamic evaluation and a model that carries state see all before it."""
-        worn = self.worn or Worn(model=self.model)
-        models = [worn.model, *worn.others]
-        if worn.wrappers.cache or worn.wrappers.dynamic or any(model.carries_state for model in models):
-            return ALL_BEFORE
-        return max(model.context_size for model in models)
+        return adapt(self, cache=cache, dynamic=dynamic, mix=mix, again=again, report=report)
 
     def token_nats(self, text: str) -> TokenNats:
         """-log p of each token of the text and of the `<eos>` after each of its lines, given all before it: (T,)."""
-        return self._nats(self._encode(text).tokens)
+        return evaluation.nats_of(self, self._encode(text).tokens)
 
-    def _nats(self, tokens: Tokens, tick: Tick = lambda done, total: None) -> TokenNats:
-        if self.worn is None:
-            return token_nats(self.model, tokens, tick=tick)
-        pieces, done = [], 0
-        for piece in stream_nats(self.stream(), tokens):
-            pieces.append(piece)
-            done += len(piece)
-            tick(done, len(tokens))
-        return np.concatenate(pieces)
+    def hidden(self, text: str) -> npt.NDArray[np.floating[Any]]:
+        """Hidden states (T, D) of the tokens of a text and of the `<eos>` after each of its lines.
+
+        Row t is the state from which token t is predicted, given all before it: what the output layer reads, in the
+        model's own precision. They are of the model itself, whatever it is adapted with. Raises MemlmError for a
+        model that has none.
+        """
+        if not isinstance(self.model.head, TrainableHead):
+            raise MemlmError(f"{self.run.path} is of {self.config.model.label}, which has no hidden states")
+        stream = ModelStream(self.model)
+        read = blocks(self._encode(text).tokens, stream.device)
+        return torch.cat([hidden for block in read for hidden, _ in stream.parts(block)]).cpu().numpy()
 
     def perplexity(self, text: str) -> float:
-        """Perplexity of a text, a token: a word, piece or character, as the model has it, or the `<eos>` of a line.
+        """Perplexity of a text per token: word, piece or character, as the model has it, or the `<eos>` of a line.
 
         Words are split at white space; what the vocabulary does not hold is `<unk>`.
         """
@@ -186,7 +174,7 @@ class TrainedModel:
         if weights is not None:
             memory = [self.vocabulary.words[i] for i in seen]
             looked_at = weights[:, 0, -1, empty:].double().cpu().numpy()
-        probabilities = (log_p[0] if self.worn is None else self._ahead(tokens)).double().exp().cpu().numpy()
+        probabilities = (log_p[0] if self.adapted_model is None else self._ahead(tokens)).double().exp().cpu().numpy()
         return NextWord(words=self.vocabulary.words, probabilities=probabilities, memory=memory, attention=looked_at)
 
     def attend(self, text: str, *, targets: Sequence[int] | None = None) -> Attention:
@@ -223,7 +211,7 @@ class TrainedModel:
         `tick` is told how many targets are done, and of how many.
         """
         self._refuse_without_memory()
-        return attention.average(self.model, self.data(split).splits[split].tokens, tick=tick)
+        return attention.average(self.model, evaluation.read_split(self, split).splits[split].tokens, tick=tick)
 
     def _refuse_without_memory(self) -> None:
         if not self.model.attends:
@@ -245,11 +233,11 @@ class TrainedModel:
         return generate(self.stream(), self.vocabulary, tokens, sampling or Sampling(), seed=seed)
 
     def stream(self) -> Stream:
-        """The model, in what it wears, at the start of a text."""
-        return ModelStream(self.model) if self.worn is None else self.worn.stream()
+        """The model, adapted or alone, at the start of a text."""
+        return ModelStream(self.model) if self.adapted_model is None else self.adapted_model.stream()
 
     def _ahead(self, tokens: Tokens) -> torch.Tensor:
-        """Log-probabilities (V,) after the tokens, of the model in what it wears."""
+        """Log-probabilities (V,) after the tokens, of the adapted model."""
         stream = self.stream()
         for _ in stream_nats(stream, tokens):
             pass

@@ -31,8 +31,8 @@ class LSTM(LanguageModel):
         V, D = vocabulary_size, config.units
         between = config.dropout if config.layers > 1 else 0.0
         self.embedding = nn.Parameter(torch.empty(V, D))
-        lstm = nn.LSTM(D, D, config.layers, dropout=between, device="meta")  # which draws no weights
-        self.lstm = lstm.to_empty(device="cpu")
+        # nn.LSTM draws weights of its own, which would be overwritten: on the meta device it draws none.
+        self.lstm = nn.LSTM(D, D, config.layers, dropout=between, device="meta").to_empty(device="cpu")
         self.dropout = nn.Dropout(config.dropout)
         self.head = output_layer(config, V, bias=True)
 

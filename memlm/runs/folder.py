@@ -17,15 +17,16 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from memlm import files, jsontext
-from memlm.config.run import Config, QAConfig, RunConfig, read_toml
-from memlm.data.vocabulary.load import load_vocabulary
-from memlm.data.vocabulary.words import Vocabulary, WordList
+from memlm.config.run import RunConfig
+from memlm.data.vocabulary.words import WordList
 from memlm.errors import MemlmError
 from memlm.files import lock
+from memlm.runs import manifest
 from memlm.runs.environment import environment
+from memlm.runs.manifest import Manifest
 
 LOCK = "lock"
 # All that memlm writes into a run folder; --overwrite removes nothing else.
@@ -33,9 +34,6 @@ OURS = (
     *("env.json*", "config.toml*", "vocab.txt*", "tokenizer.model*", "metrics.jsonl*", "summary.json*"),
     *("evaluations.json*", "best", "best.*", "last", "last.*", "scores", "events.out.tfevents.*", "task-*", LOCK),
 )
-
-Words = TypeVar("Words", bound=WordList)
-AnyConfig = TypeVar("AnyConfig", Config, QAConfig)
 
 
 class RunFolder:
@@ -126,78 +124,20 @@ class RunFolder:
             raise MemlmError(f"{path} {what}; name a folder that `memlm train` has made")
         return cls(path)
 
-    def config(self) -> Config:
-        """The settings the run was made with; with other ones of the model, its weights would score as they please."""
-        if self.answers_questions:
-            raise MemlmError(f"{self.path} is a run of question answering: `memlm ask` and `memlm eval` are for it")
-        return self._settings(Config)
-
-    def qa_config(self) -> QAConfig:
-        """The settings that a run of question answering was made with."""
-        if not self.answers_questions:
-            raise MemlmError(f"{self.path} is a run of a language model: it answers no questions about stories")
-        return self._settings(QAConfig)
-
-    def _settings(self, kind: type[AnyConfig]) -> AnyConfig:
-        path = self.path / "config.toml"
-        config = kind.from_dict(read_toml(path), where=str(path))
-        for title, noted in self._made_with(config).items():
-            self._check_made_with(title, noted, f"[{title}] of {path}")
-        return config
-
-    @staticmethod
-    def _made_with(config: RunConfig[Any, Any]) -> dict[str, Any]:
-        """The tables of settings that decide what a model's weights mean."""
-        return {title: part for title, part in config.resolved().to_dict().items() if title in ("data", "model")}
-
-    @property
-    def answers_questions(self) -> bool:
-        """Whether it is a run of question answering, and not of a language model."""
-        model = read_toml(self.path / "config.toml").get("model", {})
-        return isinstance(model, dict) and model.get("name") in QAConfig.models
+    def manifest(self) -> Manifest:
+        """What the run says of itself, read now. Raises MemlmError where that is damaged."""
+        return manifest.read(self.path)
 
     def write_config(self, config: RunConfig[Any, Any]) -> None:
         """The settings, resolved."""
         self._write("config.toml", config.resolved().to_toml())
 
-    def vocabulary(self) -> Vocabulary:
-        """The vocabulary the run was made with."""
-        return self._checked(load_vocabulary(self.path, self.config().data))
-
-    def qa_vocabulary(self) -> WordList:
-        """The vocabulary that a run of question answering was made with."""
-        return self._checked(WordList.load(self.path))
-
-    def _checked(self, vocabulary: Words) -> Words:
-        self._check_made_with("vocabulary_sha256", vocabulary.sha256, str(self.path / vocabulary.file))
-        return vocabulary
-
     def note_made_with(self, config: RunConfig[Any, Any], vocabulary: WordList) -> None:
         """Keep the settings and the vocabulary, and note in env.json what the model is made with."""
-        made_with = self._made_with(config) | {"vocabulary_sha256": vocabulary.sha256}
+        made_with = manifest.made_with(config) | {"vocabulary_sha256": vocabulary.sha256}
         self.write_json("env.json", self.environment() | made_with)
         vocabulary.save(self.path)
         self.write_config(config)  # last: now it is a run
-
-    def _check_made_with(self, key: str, found: object, what: str) -> None:
-        """Against env.json, where that has a note of it: runs of earlier releases lack some, or some settings."""
-        noted = self.environment().get(key, found)
-        if isinstance(noted, dict) and isinstance(found, dict):
-            found = {name: value for name, value in found.items() if name in noted}
-        if noted != found:
-            raise MemlmError(f"{what} is damaged: it is not what the run was made with, as env.json notes it")
-
-    def check_text(self, dataset: str, found: Mapping[str, str]) -> None:
-        """Refuse splits whose ids have other hashes than those that the run was trained on, as env.json notes them."""
-        noted = self.environment().get("data_sha256", {})
-        if not isinstance(noted, dict):
-            raise MemlmError(f"{self.path / 'env.json'} is damaged: data_sha256 is not a table")
-        for split, sha256 in found.items():
-            if noted.get(split, sha256) != sha256:
-                raise MemlmError(
-                    f"the {split} text of {dataset} is not the one that {self.path} was trained on: "
-                    f"put that one back, or score it with --text"
-                )
 
     def environment(self) -> dict[str, Any]:
         """Versions, hardware and facts that were noted when the run was made."""
@@ -232,11 +172,7 @@ class RunFolder:
 
     def read_json(self, name: str) -> dict[str, Any]:
         """Inverse of `write_json`; {} if there is no such file yet."""
-        path = self.path / name
-        value = jsontext.read(path) if path.exists() else {}
-        if not isinstance(value, dict):
-            raise MemlmError(f"{path} is damaged: it is not a JSON object")
-        return value
+        return manifest.read_object(self.path / name)
 
     def _write(self, name: str, text: str) -> None:
         self.write_bytes(name, text.encode())

@@ -11,6 +11,7 @@ import memlm as package
 from memlm.data import dataset
 from memlm.evaluation import attention
 from memlm.evaluation.attention import Attention
+from memlm.inference.load import load_text
 from memlm.models.memn2n import MemN2N
 from tests.helpers.command_line import SMALL, Memlm
 from tests.helpers.tiny_models import K, N, V, make_memn2n, oracle_weights
@@ -31,7 +32,7 @@ def by_oracle(model: MemN2N, tokens: np.ndarray, target: int) -> np.ndarray:
 def trained(memlm: Memlm, corpus: Path) -> package.TrainedModel:
     result = memlm("train", "--dataset", corpus, *SMALL, "--lr", 0.05, "--run-dir", "runs/a")
     assert result.exit_code == 0, result.output
-    return package.load("runs/a")
+    return load_text("runs/a")
 
 
 @pytest.mark.parametrize("tying", ["layerwise", "adjacent"])

@@ -12,7 +12,7 @@ from memlm.data.corpus.reading import EncodedText, encode
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluation import passport, records
-from memlm.evaluation.passport import Facts, Passport
+from memlm.evaluation.passport import Facts, PassportKeys
 from memlm.runs.folder import RunFolder
 from tests.helpers.command_line import SMALL, Memlm
 
@@ -42,7 +42,7 @@ def test_a_passport_by_hand(text: EncodedText):
     assert found["characters"] == 22  # "the dog sat\n", "\n", "<unk> on\n"
     assert found["bits_per_character"] == pytest.approx(16 / 0.6931471805599453 / 22)
     assert found["floor_perplexity"] == pytest.approx(math.e)
-    assert found.keys() == Passport.__annotations__.keys()
+    assert found.keys() == PassportKeys.__annotations__.keys()
 
 
 def test_a_passport_of_the_facebook_protocol(text: EncodedText):
@@ -78,7 +78,7 @@ def test_eval_prints_and_keeps_the_passport(
     test.write_text(test.read_text().replace("a1 b1", "a1 unheard"))
     assert memlm("train", "--dataset", corpus, *options, "--run-dir", "runs/a").exit_code == 0
     printed = json.loads(memlm("eval", "runs/a", "--json").stdout)
-    assert printed.keys() == Passport.__annotations__.keys()
+    assert printed.keys() == PassportKeys.__annotations__.keys()
     assert printed["context"] == context
     assert printed["tokenizer"] == "words"
     assert printed["wrappers"] == {}
@@ -128,10 +128,10 @@ def test_a_wrapped_model_has_an_evaluation_of_its_own(kept: Kept, text: EncodedT
     kept.keep(NATS / 2, text, mix=[{"run": "runs/grams", "weight": 0.1}], cache={"theta": 0.3})
     assert kept.run.read_json(records.EVALUATIONS).keys() == {
         "test/exact/best",
-        "test/exact/best+cache+mix(grams)",
+        "test/exact/best+cache+mix(grams-42c5121e)",
     }
     assert records.best_nats(kept.run, "test").tolist() == NATS.tolist()
-    assert kept.file.with_name("test-exact-best+cache+mix(grams).safetensors").exists()
+    assert kept.file.with_name("test-exact-best+cache+mix(grams-42c5121e).safetensors").exists()
 
 
 @pytest.mark.parametrize(

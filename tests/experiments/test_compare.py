@@ -13,10 +13,9 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 from memlm.cli import main
-from memlm.cli.compare import in_words
 from memlm.evaluation import records
 from memlm.evaluation.plots.curves import Curve, perplexity_curves
-from memlm.experiments.bootstrap import Difference
+from memlm.experiments.bootstrap import Difference, in_words
 from tests.helpers.command_line import SMALL, Memlm, refused
 
 

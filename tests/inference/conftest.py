@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import memlm as package
+from memlm.inference.load import load_text
 from tests.helpers.command_line import SMALL, Memlm
 
 OPTIONS = {
@@ -19,4 +20,4 @@ def trained(request: pytest.FixtureRequest, memlm: Memlm, corpus: Path) -> packa
     """A small model of each kind, trained on the tiny corpus."""
     result = memlm("train", "--dataset", corpus, *OPTIONS[request.param], "--run-dir", "runs/a")
     assert result.exit_code == 0, result.output
-    return package.load("runs/a")
+    return load_text("runs/a")

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,55 +12,20 @@ from click.testing import CliRunner, Result
 
 import memlm as package
 from memlm.cli import main
-from memlm.config import run as collection_run
 from memlm.config.paper import TABLE1
 from memlm.config.recipes import RECIPES, column_of, recipe
 from memlm.config.run import QAConfig
-from memlm.data.questions.babi import Question
-from memlm.data.questions.encode import vocabulary
-from memlm.data.vocabulary.words import WordList
 from memlm.errors import MemlmError
 from memlm.inference.ask import ask
-from memlm.inference.load import load_answerer
+from memlm.inference.load import load_tasks, load_text
 from memlm.inference.questions import TrainedTasks
-from memlm.models import build
-from memlm.runs import checkpoint, summary
 from memlm.runs.folder import RunFolder
-from tests.helpers.questions import random_questions
-
-STORY = "Mary went to the hall.\nJohn went to the garden.\n"
-
-
-def questions_of(task: int) -> dict[str, list[Question]]:
-    """Stories of a task's own."""
-    return {split: random_questions(np.random.default_rng([task, len(split)]), 25) for split in ("train", "test")}
+from tests.helpers.trained_tasks import STORY, ended, questions_of
 
 
 @pytest.fixture(autouse=True)
 def _made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("memlm.inference.questions.load_questions", lambda dataset, task, size: questions_of(task))
-
-
-def ended(path: Path, config: QAConfig, tasks: list[int], *, seed: int = 1, more_words: Sequence[str] = ()) -> Path:
-    """A run that has ended, of random weights; `more_words` are in its vocabulary too."""
-    run = RunFolder.create(path, config)
-    if collection_run.is_collection(config):
-        for task in tasks:
-            own = dataclasses.replace(config, train=config.train.replace({"task": str(task)}))
-            ended(summary.task_folder(path, task), own, [task], seed=task)
-    else:
-        known = vocabulary([question for task in tasks for question in questions_of(task)["train"]]).words
-        words = WordList(sorted([*known, *more_words]))
-        model = build.build_answerer(config, len(words), restarts=1)
-        model.init_std = 0.6
-        model.initialise(seed)
-        run.note_made_with(config, words)
-        checkpoint.save(run.best, model, {"step": 1})
-    figures: dict[str, Any] = {"model": config.model.name, "label": config.model.label, "dataset": config.dataset}
-    figures |= {"size": config.train.size, "joint": config.train.joint}
-    counts = dict.fromkeys(("parameters", "epochs", "steps", "seconds"), 1)
-    run.write_json("summary.json", figures | counts | summary.over_tasks({str(task): 0.0 for task in tasks}))
-    return path
 
 
 def one_task(path: Path, **settings: object) -> Path:
@@ -83,7 +48,7 @@ def by_hand(model: TrainedTasks, task: int, split: str = "test") -> tuple[float,
 
 
 def test_the_figures_of_a_task_are_those_of_its_answers(tmp_path: Path):
-    model = load_answerer(one_task(tmp_path / "run"))
+    model = load_tasks(one_task(tmp_path / "run"))
     for split in ("test", "train"):
         result = model.evaluate(split)
         error, support = by_hand(model, 2, split)
@@ -97,7 +62,7 @@ def test_the_figures_of_a_task_are_those_of_its_answers(tmp_path: Path):
 
 
 def test_a_run_of_all_tasks_has_a_model_for_each(tmp_path: Path):
-    model = load_answerer(ended(tmp_path / "run", recipe("pe-ls-rn"), list(range(1, 21))))
+    model = load_tasks(ended(tmp_path / "run", recipe("pe-ls-rn"), list(range(1, 21))))
     result = model.evaluate()
     errors = [by_hand(model, task)[0] for task in range(1, 21)]
     assert list(result["tasks"].values()) == pytest.approx(errors)
@@ -113,14 +78,14 @@ def test_a_run_of_all_tasks_has_a_model_for_each(tmp_path: Path):
 
 def test_tasks_that_a_run_lacks_are_named_and_the_mean_is_not_held_against_the_papers(tmp_path: Path):
     config = recipe("pe-ls-rn", size="10k")
-    result = load_answerer(ended(tmp_path / "run", config, [1, 2, *range(4, 21)])).evaluate()
+    result = load_tasks(ended(tmp_path / "run", config, [1, 2, *range(4, 21)])).evaluate()
     assert result["absent"] == [3]
     paper = {"column": "pe-ls-rn", "tasks": None, "mean_error": None, "failed_tasks": None}
     assert result["paper"] == paper
 
 
 def test_a_joint_run_answers_with_one_model(tmp_path: Path):
-    model = load_answerer(ended(tmp_path / "run", recipe("pe-ls-rn-joint", size="10k"), list(range(1, 21))))
+    model = load_tasks(ended(tmp_path / "run", recipe("pe-ls-rn-joint", size="10k"), list(range(1, 21))))
     result = model.evaluate()
     assert [result["tasks"][str(task)] for task in (1, 20)] == pytest.approx([by_hand(model, t)[0] for t in (1, 20)])
     assert (result["paper"]["tasks"], result["paper"]["mean_error"]) == (None, 7.5)
@@ -145,11 +110,11 @@ def test_a_run_of_no_column_has_no_paper_beside_it(tmp_path: Path):
         assert column_of(dataclasses.replace(config, train=config.train.replace(way))) is None
     assert column_of(dataclasses.replace(config, model=config.model.replace({"memory_size": 10}))) == "pe-ls-rn"
     own = dataclasses.replace(config, dataset="stories-qa", train=config.train.replace({"task": "1"}))
-    assert load_answerer(ended(tmp_path / "run", own, [1])).evaluate()["paper"] is None
+    assert load_tasks(ended(tmp_path / "run", own, [1])).evaluate()["paper"] is None
 
 
 def test_what_can_not_be_asked_for_is_one_line(tmp_path: Path):
-    model = load_answerer(one_task(tmp_path / "run"))
+    model = load_tasks(one_task(tmp_path / "run"))
     with pytest.raises(MemlmError, match="babi has no split 'valid': it has test, train"):
         model.evaluate("valid")
     with pytest.raises(MemlmError, match="protocol facebook is about texts"):
@@ -160,7 +125,7 @@ def test_what_can_not_be_asked_for_is_one_line(tmp_path: Path):
         model.ask(["Mary fell."], "Where is Mary?")
     RunFolder.create(tmp_path / "begun", recipe("pe"))
     with pytest.raises(MemlmError, match="has not ended yet: go on with `memlm train --resume"):
-        load_answerer(tmp_path / "begun")
+        load_tasks(tmp_path / "begun")
 
 
 @pytest.mark.parametrize(
@@ -187,14 +152,18 @@ def test_a_damaged_summary_is_one_line(change: Callable[[Any], Any], memlm: Call
 def test_a_run_of_the_other_kind_is_refused_by_name(memlm: Callable[..., Result], tmp_path: Path, corpus: Path):
     run = one_task(tmp_path / "run")
     with pytest.raises(MemlmError, match="run is a run of question answering: `memlm ask`"):
-        package.load(run)
+        load_text(run)
+    with pytest.raises(MemlmError, match="run answers questions: it has only its best checkpoint, not 'last'"):
+        package.load(run, checkpoint="last")
     assert memlm("train", "--dataset", corpus, "--max-steps", 1, "--units", 4, "--run-dir", "lm").exit_code == 0
+    with pytest.raises(MemlmError, match="lm is a run of a language model: it has no tasks; leave out task=2"):
+        package.load("lm", task=2)
     refused = memlm("ask", "lm", "Where is Mary?", "--story", corpus / "train.txt")
     assert (refused.exit_code, "lm is a run of a language model" in refused.output) == (2, True)
 
 
 def test_a_story_is_a_text_or_a_list(tmp_path: Path):
-    model = package.load_answerer(one_task(tmp_path / "run"))
+    model = package.load(one_task(tmp_path / "run"))
     answer = model.ask(STORY, "Where is Mary?")
     assert isinstance(answer, package.Answer)
     listed = model.ask(["mary went to the hall", "john went to the garden"], "where is mary")
@@ -207,7 +176,7 @@ def test_ask_prints_figure_2(memlm: Callable[..., Result], tmp_path: Path):
     run = one_task(tmp_path / "run")
     story = tmp_path / "story.txt"
     story.write_text(f"1 {STORY.splitlines()[0]}\n2 Where is Mary?\thall\t1\n")
-    answer = load_answerer(run).ask(story.read_text(), "Where is Mary?")
+    answer = load_tasks(run).ask(story.read_text(), "Where is Mary?")
     assert answer.attention is not None
     shown = memlm("ask", run, "Where is Mary?", "--story", story)
     assert shown.exit_code == 0, shown.output
@@ -240,7 +209,7 @@ def test_eval_prints_the_paper_beside_and_keeps_the_score(memlm: Callable[..., R
     run = ended(tmp_path / "run", recipe("pe-ls-rn"), list(range(1, 21)))
     shown = memlm("eval", run)
     assert shown.exit_code == 0, shown.output
-    result = load_answerer(run).evaluate()
+    result = load_tasks(run).evaluate()
     lines = {line.split(":")[0].strip(): line.split() for line in shown.output.splitlines()}
     support = f"{100 * result['support']['19']:.1f}"
     assert lines["19"] == ["19:", "path", "finding", f"{result['tasks']['19']:.1f}", "82.8", support]
@@ -258,7 +227,7 @@ def test_eval_prints_the_paper_beside_and_keeps_the_score(memlm: Callable[..., R
 def test_compare_sets_runs_side_by_side(memlm: Callable[..., Result], tmp_path: Path):
     alone = ended(tmp_path / "alone", recipe("pe"), [1, 2, 3])
     joint = ended(tmp_path / "joint", recipe("pe-ls-rn-joint"), [1, 2, 3], more_words=["xylophone", "apple"])
-    results = [load_answerer(run).evaluate() for run in (alone, joint)]
+    results = [load_tasks(run).evaluate() for run in (alone, joint)]
     shown = memlm("compare", alone, joint)
     assert shown.exit_code == 0, shown.output
     lines = [line.split() for line in shown.output.splitlines()]
@@ -284,7 +253,7 @@ def test_compare_refuses_runs_of_other_questions(memlm: Callable[..., Result], t
 def test_the_baseline_without_a_memory_answers_too(memlm: Callable[..., Result], tmp_path: Path):
     config = recipe("lstm")
     run = ended(tmp_path / "run", dataclasses.replace(config, train=config.train.replace({"task": "2"})), [2])
-    result = load_answerer(run).evaluate()
+    result = load_tasks(run).evaluate()
     assert result["support"] == {"2": None}
     assert result["paper"]["tasks"] == {"2": 80.0}
     assert "support %" not in memlm("eval", run).output

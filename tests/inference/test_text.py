@@ -4,8 +4,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import memlm as package
+from memlm.data.corpus.reading import encode
+from memlm.inference.load import load_text
+from memlm.models.base import LanguageModel
+from tests.helpers.command_line import SMALL, Memlm
+
+OPTIONS = {
+    "memn2n": (*SMALL, "--lr", 0.05),
+    "lstm": ("--model", "lstm", "--units", 12, "--epochs", 2, "--lr", 0.05),
+    "kneser-ney": ("--model", "kneser-ney"),
+}
+
+
+@pytest.fixture(params=OPTIONS)
+def trained(request: pytest.FixtureRequest, memlm: Memlm, corpus: Path) -> package.TrainedModel:
+    result = memlm("train", "--dataset", corpus, *OPTIONS[request.param], "--run-dir", "runs/a")
+    assert result.exit_code == 0, result.output
+    return load_text("runs/a")
 
 
 def test_a_text_is_scored_as_a_split_is(trained: package.TrainedModel, corpus: Path):
@@ -36,3 +54,32 @@ def test_attention_is_over_the_words_of_the_memory(trained: package.TrainedModel
     assert after.attention is not None
     assert after.attention.shape == (2, 7)
     np.testing.assert_allclose(after.attention.sum(axis=1), 1, rtol=1e-5)
+
+
+def test_hidden_states_are_those_that_the_tokens_are_predicted_from(trained: package.TrainedModel):
+    text = "a0 b0 c0 d\na1 unheard c1 d\n" * 12  # longer than a chunk of windows
+    model = trained.model
+    if trained.config.model.name == "kneser-ney":
+        with pytest.raises(package.MemlmError, match="runs/a is of kneser-ney-5, which has no hidden states"):
+            trained.hidden(text)
+        return
+    tokens = torch.from_numpy(encode([line.split() for line in text.splitlines()], trained.vocabulary).tokens).long()
+    hidden = trained.hidden(text)
+    assert hidden.shape == (len(tokens), 12)
+    assert hidden.dtype == np.float32
+    np.testing.assert_allclose(hidden, by_hand(model, tokens), rtol=1e-4, atol=1e-6)
+    with torch.no_grad():
+        nats = model.head.nats(torch.from_numpy(hidden), tokens)
+    np.testing.assert_allclose(nats.numpy(), trained.token_nats(text), rtol=1e-4)
+    with pytest.raises(package.MemlmError, match="the text is empty"):
+        trained.hidden("")
+
+
+@torch.no_grad()
+def by_hand(model: LanguageModel, tokens: torch.Tensor) -> np.ndarray:
+    """Hidden states (T, D): of an LSTM in one run through the text, of a memory network in a window for each token."""
+    C = model.context_size
+    before = torch.cat([torch.full((C,), -1), tokens])
+    if model.carries_state:
+        return np.asarray(model(before[None, :-1])[0][0])
+    return np.stack([np.asarray(model(before[None, t : t + C])[0][0, 0]) for t in range(len(tokens))])

@@ -18,7 +18,8 @@ from memlm.data import dataset
 from memlm.data.batches import EMPTY, NOTHING, Span, gather, gather_together
 from memlm.data.dataset import TextDataset
 from memlm.errors import MemlmError
-from memlm.inference import load
+from memlm.inference.evaluation import reproduce
+from memlm.inference.load import load_text
 from memlm.models.build import build_initialised
 from memlm.models.memn2n import MemN2N
 from memlm.models.stacked import StackedHead
@@ -246,12 +247,12 @@ def test_a_damaged_state_is_said(data: TextDataset, tmp_path: Path):
 def test_the_best_restart_is_a_model_like_any_other_and_the_last_state_is_none(data: TextDataset, tmp_path: Path):
     training, run = start(dataclasses.replace(CONFIG, dataset=str(tmp_path)), data, tmp_path / "run")
     run_fit(training, run)
-    model = load.load(run.path)
+    model = load_text(run.path)
     assert isinstance(model.model, MemN2N)
-    noted, now = model.reproduce() or (0.0, 1.0)
+    noted, now = reproduce(model) or (0.0, 1.0)
     assert now == pytest.approx(noted)
     with pytest.raises(MemlmError, match=r"last holds 3 restarts side by side: use best"):
-        load.load(run.path, checkpoint="last")
+        load_text(run.path, checkpoint="last")
 
 
 def test_spans_of_any_size_are_read_in_one_shape(data: TextDataset):

@@ -39,8 +39,8 @@ def test_a_run_is_trained_and_put_to_every_use(kind: str, memlm: Memlm, corpus: 
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.endswith("-adaptive")
     plain = json.loads(memlm("eval", run, "--json").stdout)
-    worn = json.loads(memlm("eval", run, "--cache", "--dynamic", "--json").stdout)
-    assert worn["perplexity"] < plain["perplexity"]
+    adapted = json.loads(memlm("eval", run, "--cache", "--dynamic", "--json").stdout)
+    assert adapted["perplexity"] < plain["perplexity"]
 
     model = package.load(run)
     assert model.next_word("a0 b0").probabilities.sum() == pytest.approx(1, abs=1e-5)

@@ -19,7 +19,7 @@ from memlm.data.questions import tasks as qa_tasks
 from memlm.data.questions.encode import QuestionSet
 from memlm.diagnostics import runs
 from memlm.experiments import reproduce
-from memlm.inference.load import load_answerer
+from memlm.inference.load import load_tasks
 from memlm.runs.folder import RunFolder
 from tests.helpers.command_line import Memlm, refused
 from tests.helpers.tensorboard import curves
@@ -56,7 +56,7 @@ def test_a_task_is_trained_and_its_figures_are_kept(memlm: Memlm):
     assert [line["epoch"] for line in lines] == [1, 2, 3]
     assert [line["linear"] for line in lines] == [[True, True], [False, False], [False, False]]
     assert len(lines[0]["train_error"]) == 2
-    assert RunFolder.open(Path("run")).qa_config().train.task == "1"
+    assert RunFolder.open(Path("run")).manifest().question_config.train.task == "1"
     assert list(Path("run").glob("events.*"))
 
 
@@ -163,7 +163,7 @@ def test_a_resume_is_noted_and_only_the_device_may_change(memlm: Memlm, monkeypa
     for folder in (Path("run"), Path("run/task-1")):
         run = RunFolder.open(folder)
         assert [resume["device"] for resume in run.environment()["resumed"]] == ["cpu"]
-        assert run.qa_config().train.device == "cpu"
+        assert run.manifest().question_config.train.device == "cpu"
     assert "of question answering --device" in " ".join(well(memlm("train", "--help")).split())
 
 
@@ -225,7 +225,7 @@ def test_bad_settings_are_refused_and_leave_nothing(options: list[object], messa
 def test_a_config_file_and_the_model_choose_question_answering(memlm: Memlm):
     Path("own.toml").write_text('dataset = "stories-qa"\n[model]\nunits = 7\n[train]\nepochs = 1\nrestarts = 1\n')
     well(memlm("train", "--config", "own.toml", "--task", 1, "--linear-epochs", 1, "--run-dir", "run"))
-    config = RunFolder.open(Path("run")).qa_config()
+    config = RunFolder.open(Path("run")).manifest().question_config
     assert (config.model.units, config.train.noise) == (7, 0.1)
     well(
         memlm(
@@ -243,7 +243,7 @@ def test_a_config_file_and_the_model_choose_question_answering(memlm: Memlm):
             "reader",
         )
     )
-    assert RunFolder.open(Path("reader")).qa_config().model.name == "lstm-qa"
+    assert RunFolder.open(Path("reader")).manifest().question_config.model.name == "lstm-qa"
 
 
 def tiny_column(name: str, *, size: str, restarts: int, seed: int, device: str) -> QAConfig | None:
@@ -274,9 +274,9 @@ def test_a_table_is_measured_beside_the_paper_and_resumed(memlm: Memlm, monkeypa
     own = json.loads(Path("runs/table1-1k/pe/summary.json").read_text())
     assert found["columns"]["pe"]["measured"]["mean_error"] == own["mean_error"]
     support = found["columns"]["pe"]["measured"]["support"]
-    assert support == load_answerer("runs/table1-1k/pe").evaluate()["support"]
+    assert support == load_tasks("runs/table1-1k/pe").evaluate()["support"]
     assert f"{100 * support['2']:.1f}" in output.split("support %")[1]
-    assert RunFolder.open(Path("runs/table1-1k/pe")).qa_config().train.device == "cpu"
+    assert RunFolder.open(Path("runs/table1-1k/pe")).manifest().question_config.train.device == "cpu"
     well(memlm(*command, "--device", "auto"))  # where it was computed is no matter of what was measured
     assert "has other settings: choose another --run-dir" in refused(memlm(*command[:-1], 3))
 

@@ -17,7 +17,8 @@ from memlm.config.training import TrainConfig
 from memlm.errors import MemlmError
 from memlm.evaluation import records
 from memlm.experiments import compare, text_run
-from memlm.inference import load
+from memlm.inference.evaluation import read_split, score
+from memlm.inference.load import load_text
 from memlm.runs.folder import RunFolder
 from tests.helpers.command_line import SMALL, Memlm
 from tests.helpers.fuzzing import Fuzz, damaged
@@ -95,9 +96,9 @@ def refusable(action: Callable[[], Any]) -> Any:
 
 def use(run: Path) -> float | None:
     """All that reads a run; the perplexity that it gives."""
-    refusable(lambda: compare.compare_texts([run, run]))
+    refusable(lambda: compare.compare(run, run))
     refusable(lambda: RunFolder.open(run).metrics())
-    evaluation = refusable(lambda: (model := load.load(run)).score(model.data("test"), "test"))
+    evaluation = refusable(lambda: score(model := load_text(run), read_split(model, "test"), "test"))
     if evaluation is not None:
         refusable(lambda: records.record(RunFolder.open(run), evaluation))
     refusable(lambda: resumed(run))

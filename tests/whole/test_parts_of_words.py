@@ -115,10 +115,10 @@ def test_other_texts_and_protocols_do_not_compare(runs: Path, memlm: Memlm, tmp_
         for name in PARTS:
             told = memlm("eval", runs / name, "--protocol", "facebook", "--split", split)
             assert told.exit_code == 0, told.output
-            assert " a word" not in told.output
+            assert " per word" not in told.output
     pair = [runs / name for name in PARTS]
     assert "the tokenizer differs" in refused(memlm("compare", *pair, "--protocol", "facebook"))
-    message = "protocol facebook gives parts of words no perplexity a word: compare by exact"
+    message = "protocol facebook gives parts of words no perplexity per word: compare by exact"
     assert refused(memlm("compare", pair[0], "--protocol", "facebook")) == message
 
 
@@ -130,7 +130,8 @@ def test_a_run_needs_nothing_else(runs: Path, memlm: Memlm, made: Path, name: st
     assert told["word_perplexity"] == pytest.approx(kept["word_perplexity"])
     line = memlm("eval", runs / name, "--text", "text").stdout
     assert (
-        f"perplexity {told['word_perplexity']:.2f} a word, {told['perplexity']:.2f} a {name.removesuffix('s')}" in line
+        f"perplexity {told['word_perplexity']:.2f} per word, {told['perplexity']:.2f} per {name.removesuffix('s')}"
+        in line
     )
     assert f"({told['words']:,} words, {told['tokens']:,} {name}, " in line
 
@@ -159,7 +160,7 @@ def test_score_is_a_line_a_word(runs: Path, memlm: Memlm, name: str):
     evaluated = json.loads(memlm("eval", runs / name, "--text", "text", "--json").stdout)
     for key in ("words", "tokens", "oov", "perplexity", "perplexity_without_oov", "word_perplexity"):
         assert of_all[key] == pytest.approx(evaluated[key], rel=1e-4), key
-    assert f"perplexity {of_all['word_perplexity']:.2f} a word, {of_all['perplexity']:.2f} a {name[:-1]}" in total
+    assert f"perplexity {of_all['word_perplexity']:.2f} per word, {of_all['perplexity']:.2f} per {name[:-1]}" in total
     parts = [part["token"] for token in tokens for part in token["parts"]]
     if name == "pieces":
         assert parts == package.load(runs / name).vocabulary.as_written(WORDS)

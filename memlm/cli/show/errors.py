@@ -18,21 +18,21 @@ def evaluate(
     run: Path, split: str, protocol: str, device: str, *, of_texts: Mapping[str, object], as_json: bool
 ) -> None:
     """`memlm eval` of a run of question answering; options that are `of_texts` are refused if they are given."""
-    from memlm.inference.load import load_answerer
+    from memlm.inference.load import load_tasks
 
     for option, value in of_texts.items():
         if value:
             raise MemlmError(f"{run} answers questions: leave out --{option}, which is about language models")
-    model = load_answerer(run, device=device)
+    model = load_tasks(run, device=device)
     result = model.evaluate(split, protocol=protocol)
     if as_json:
-        click.echo(jsontext.dumps(result))
+        click.echo(jsontext.dumps(result.to_dict()))
     else:
         show(result)
     model.record(result)
 
 
-def show(result: dict[str, Any]) -> None:
+def show(result: Mapping[str, Any]) -> None:
     """A row a task, and for several of them the mean and how many fail. Errors in percent."""
     names, paper, support = result["names"], result["paper"], result["support"]
     columns = {"task": _labels(names), "error %": _errors(result, names)}
@@ -70,20 +70,7 @@ def show_beside_the_paper(found: Mapping[str, Any], tasks: Sequence[str]) -> Non
             click.echo(f"{column}: task {absent} is not in the data at hand, nor in its mean; the paper's is left out")
 
 
-def compare(runs: Sequence[Path], plot: Path | None, protocol: str, *, as_json: bool) -> None:
-    """`memlm compare` of runs of question answering."""
-    from memlm.experiments import compare
-
-    if plot is not None:
-        raise MemlmError("there is no picture of runs that answer questions: leave out --plot")
-    results = compare.compare_questions(runs, protocol=protocol)
-    if as_json:
-        click.echo(jsontext.dumps(results, indent=1))
-    else:
-        show_together(results)
-
-
-def show_together(results: Sequence[dict[str, Any]]) -> None:
+def show_together(results: Sequence[Mapping[str, Any]]) -> None:
     """Tasks down, runs across, as in Table 1: errors in percent."""
     columns = [_labels(results[0]["names"]), *(_errors(result, results[0]["names"]) for result in results)]
     tables.show(("error %", *(result["run"] for result in results)), list(zip(*columns, strict=True)))

@@ -9,7 +9,6 @@ import numpy as np
 
 from memlm.config.training import QATrainConfig
 from memlm.data.catalog.datasets import lookup
-from memlm.data.fetch import get
 from memlm.data.questions.babi import Question, read_questions
 from memlm.data.questions.encode import Ids, QuestionSet, encode, vocabulary
 from memlm.data.stories import questions as story_questions
@@ -58,7 +57,7 @@ def task_files(dataset: str, task: int, size: str = "1k") -> dict[str, Path]:
     Raises MemlmError if the dataset has no such task or size, or if an optional file is missing.
     """
     paths = _paths(dataset, task, size)
-    folder = get.get_dataset(dataset)
+    folder = _folder(dataset)
     if missing := _missing_file(folder, paths):
         raise MemlmError(_unusable(dataset, task, size, missing))
     return {split: folder / path for split, path in paths.items()}
@@ -70,10 +69,17 @@ def usable_tasks(dataset: str, size: str) -> tuple[list[int], list[str]]:
     The dataset is downloaded first if need be. Raises MemlmError if that fails or the dataset has no such size.
     """
     wanted = {task: _paths(dataset, task, size) for task in range(1, len(task_names(dataset)) + 1)}
-    folder = get.get_dataset(dataset)
+    folder = _folder(dataset)
     missing = {task: _missing_file(folder, paths) for task, paths in wanted.items()}
     absent = [_unusable(dataset, task, size, file) for task, file in missing.items() if file]
     return [task for task, file in missing.items() if not file], absent
+
+
+def _folder(dataset: str) -> Path:
+    """The dataset's folder; it is fetched first if it is not there."""
+    from memlm.data.fetch import get  # imported where it is used: a model is loaded without the downloader
+
+    return get.get_dataset(dataset)
 
 
 def _missing_file(folder: Path, paths: Mapping[str, str]) -> Path | None:
@@ -159,7 +165,7 @@ def task_numbers(dataset: str, config: QATrainConfig) -> tuple[list[int], list[s
     return present, absent
 
 
-def load_tasks(
+def read_tasks(
     dataset: str, numbers: Sequence[int], *, size: str, memory_size: int, words: WordList | None = None
 ) -> Tasks:
     """Load and encode the questions of these tasks. The vocabulary is `words`, or comes from their training questions.

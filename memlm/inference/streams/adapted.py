@@ -1,4 +1,4 @@
-"""A model in its wrappers, mixed with others: from trained weights to one stream."""
+"""A model with cache, dynamic evaluation or mixture: one stream, and the tuning of its weights."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -16,8 +16,8 @@ from memlm.models.base import LanguageModel
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wrappers:
-    """What a model wears, with the weights; `mix` holds those of the mixture, the model's own first."""
+class Adaptation:
+    """Weights of the cache, of dynamic evaluation and of the mixture; `mix` has the model's own weight first."""
 
     cache: CacheWeights | None = None
     dynamic: DynamicWeights | None = None
@@ -25,42 +25,44 @@ class Wrappers:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Worn:
-    """A model, what it wears, and the models that it is mixed with (which wear nothing)."""
+class Adapted:
+    """A model with its adaptation, and the models that it is mixed with (which have none)."""
 
     model: LanguageModel
     others: Sequence[LanguageModel] = ()
-    wrappers: Wrappers = field(default_factory=Wrappers)
+    adaptation: Adaptation = field(default_factory=Adaptation)
     rms: Sequence[Tensor] = ()  # of the model's gradients in training: for dynamic evaluation
 
     def stream(self) -> Stream:
         """A stream at the start of a text."""
-        own = CacheStream(self.inner(), self.wrappers.cache) if self.wrappers.cache else self.inner()
-        if not self.wrappers.mix:
+        own = CacheStream(self.inner(), self.adaptation.cache) if self.adaptation.cache else self.inner()
+        if not self.adaptation.mix:
             return own
-        return MixtureStream([own, *map(ModelStream, self.others)], self.wrappers.mix)
+        return MixtureStream([own, *map(ModelStream, self.others)], self.adaptation.mix)
 
     def inner(self) -> ModelStream:
         """The model's own stream, dynamic or not."""
-        if self.wrappers.dynamic:
-            return DynamicStream(self.model, self.wrappers.dynamic, self.rms)
+        if self.adaptation.dynamic:
+            return DynamicStream(self.model, self.adaptation.dynamic, self.rms)
         return ModelStream(self.model)
 
-    def given(self, **weights: Any) -> "Worn":
-        """A copy with these wrappers in addition."""
-        return replace(self, wrappers=replace(self.wrappers, **weights))
+    def given(self, **weights: Any) -> "Adapted":
+        """A copy with these weights in addition."""
+        return replace(self, adaptation=replace(self.adaptation, **weights))
 
 
-def tune(worn: Worn, valid: Tokens, *, cache: bool, dynamic: bool, report: Report) -> Worn:
-    """The model with the weights of the wrappers asked for, and of its mixture with the others.
+def tune(adapted: Adapted, valid: Tokens, *, cache: bool, dynamic: bool, report: Report) -> Adapted:
+    """The model with the weights that are asked for, and those of its mixture with the others.
 
-    Those that are not known yet are tuned on the validation split, one after the other, the innermost wrapper first.
+    Weights that are not known yet are tuned on the validation split: dynamic evaluation, then the cache over it, then
+    the mixture.
     """
-    known = worn.wrappers
+    known = adapted.adaptation
     if dynamic and not known.dynamic:
-        worn = worn.given(dynamic=tune_dynamic(worn.model, worn.rms, valid, report))
+        adapted = adapted.given(dynamic=tune_dynamic(adapted.model, adapted.rms, valid, report))
     if cache and not known.cache:
-        worn = worn.given(cache=tune_cache(worn.inner(), valid, report))
-    if worn.others and not known.mix:
-        worn = worn.given(mix=tune_mixture([worn.stream(), *map(ModelStream, worn.others)], valid, report))
-    return worn
+        adapted = adapted.given(cache=tune_cache(adapted.inner(), valid, report))
+    if adapted.others and not known.mix:
+        streams = [adapted.stream(), *map(ModelStream, adapted.others)]
+        adapted = adapted.given(mix=tune_mixture(streams, valid, report))
+    return adapted

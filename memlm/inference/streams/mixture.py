@@ -40,7 +40,7 @@ def fit_weights(nats: Sequence[TokenNats], *, tolerance: float = 1e-9) -> npt.ND
     """The mixture weights (K,) under which a text is likeliest, from its nats (T,) under each of K predictors.
 
     By expectation-maximisation, which can't miss: the likelihood is concave in the weights. Stops when a step gains
-    less than `tolerance` nats a token.
+    less than `tolerance` nats per token.
     """
     stacked = np.stack(nats)
     stacked = stacked[:, np.isfinite(stacked.min(axis=0))]  # what all hold for impossible tells them not apart

@@ -17,7 +17,7 @@ from memlm.models.base import LanguageModel, State
 
 
 class Stream(ABC):
-    """A predictor on its way through a text: a model, a model in a wrapper, or a mixture of such.
+    """A predictor on its way through a text: a model, a model with a cache or dynamic evaluation, or a mixture.
 
     Tokens are int64 tensors on the stream's device, one or more. How many are read at once makes no difference to
     what is predicted (but for rounding).

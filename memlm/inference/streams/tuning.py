@@ -1,4 +1,4 @@
-"""The weights of the wrappers, chosen on the validation split alone.
+"""Weights of cache, dynamic evaluation and mixture, tuned on the validation split alone.
 
 T tokens, K predictors.
 """
@@ -85,7 +85,7 @@ class _Read(NamedTuple):
     nats: Tensor
 
     def with_cache(self, window: int, theta: float) -> tuple[float, tuple[int, float, float]]:
-        """Nats a token with this cache at its best weight; and window, theta and that weight."""
+        """Nats per token with this cache at its best weight; and window, theta and that weight."""
         store, pieces = Store(window), []
         in_blocks = (torch.split(read, TARGETS_AT_ONCE) for read in (self.hidden, self.tokens))
         for hidden, tokens in zip(*in_blocks, strict=True):

@@ -9,7 +9,7 @@ import torch
 
 from memlm.config.models import LanguageModelSettings, LSTMConfig, MemN2NConfig
 from memlm.evaluation.perplexity import token_nats
-from memlm.inference.streams.adapted import Worn, tune
+from memlm.inference.streams.adapted import Adapted, tune
 from memlm.inference.streams.cache import CacheStream, CacheWeights
 from memlm.inference.streams.dynamic import DynamicStream, DynamicWeights, gradient_rms
 from memlm.inference.streams.mixture import MixtureStream, fit_weights
@@ -63,18 +63,18 @@ def mixed(model: LanguageModel) -> Stream:
 
 
 Open = Callable[[LanguageModel], Stream]
-WRAPPERS: list[Open] = [plain, cached, dynamic, both, mixed]
+ADAPTATIONS: list[Open] = [plain, cached, dynamic, both, mixed]
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("wear", WRAPPERS)
-def test_what_is_predicted_does_not_depend_on_how_a_text_is_read(name: str, wear: Open, tokens: np.ndarray):
+@pytest.mark.parametrize("adapt", ADAPTATIONS)
+def test_what_is_predicted_does_not_depend_on_how_a_text_is_read(name: str, adapt: Open, tokens: np.ndarray):
     model = make(name)
-    whole = np.concatenate(list(stream_nats(wear(model), tokens)))
+    whole = np.concatenate(list(stream_nats(adapt(model), tokens)))
     for size in (1, 4, 33):
-        pieces = np.concatenate(list(stream_nats(wear(model), tokens, size=size)))
+        pieces = np.concatenate(list(stream_nats(adapt(model), tokens, size=size)))
         np.testing.assert_allclose(pieces, whole, rtol=1e-9)
-    stream = wear(model)
+    stream = adapt(model)
     rows = torch.cat([stream.read(block) for block in blocks(tokens, stream.device, size=17)])
     of_targets = rows[torch.arange(len(tokens)), torch.from_numpy(tokens.astype(np.int64))]
     np.testing.assert_allclose(-of_targets.numpy(), whole, rtol=1e-9)
@@ -82,10 +82,10 @@ def test_what_is_predicted_does_not_depend_on_how_a_text_is_read(name: str, wear
 
 
 @pytest.mark.parametrize("name", MODELS)
-@pytest.mark.parametrize("wear", WRAPPERS)
-def test_looking_ahead_is_what_reading_finds(name: str, wear: Open, tokens: np.ndarray):
+@pytest.mark.parametrize("adapt", ADAPTATIONS)
+def test_looking_ahead_is_what_reading_finds(name: str, adapt: Open, tokens: np.ndarray):
     model = make(name)
-    stream = wear(model)
+    stream = adapt(model)
     for block in blocks(tokens[:30], stream.device, size=1):
         ahead = stream.ahead()
         assert float(ahead.exp().sum()) == pytest.approx(1, abs=1e-9)
@@ -187,22 +187,22 @@ def test_climbing_stops_where_neighbours_are_no_better_and_leaves_what_is_infini
 def test_tuning_lowers_the_perplexity_of_what_it_is_tuned_on(
     rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ):
-    """A text that repeats itself: all that a model can wear helps, and the other model takes its share."""
+    """A text that repeats itself: cache and dynamic evaluation help, and the other model takes its share."""
     monkeypatch.setattr("memlm.inference.streams.dynamic.STATISTICS_SEGMENTS", 40)
     tokens = np.tile(rng.integers(V, size=12), 12).astype(np.int32)
     model = make("lstm")
     rms = gradient_rms(model, tokens, segment=20)
     said: list[str] = []
-    worn = tune(
-        Worn(model=model, others=[make("layerwise")], rms=rms), tokens, cache=True, dynamic=True, report=said.append
+    adapted = tune(
+        Adapted(model=model, others=[make("layerwise")], rms=rms), tokens, cache=True, dynamic=True, report=said.append
     )
     costs = [
         float(np.concatenate(list(stream_nats(stream, tokens))).mean())
-        for stream in (ModelStream(model), worn.inner(), worn.stream())
+        for stream in (ModelStream(model), adapted.inner(), adapted.stream())
     ]
-    assert worn.wrappers.cache is not None
-    assert worn.wrappers.dynamic is not None
-    assert sum(worn.wrappers.mix) == pytest.approx(1)
+    assert adapted.adaptation.cache is not None
+    assert adapted.adaptation.dynamic is not None
+    assert sum(adapted.adaptation.mix) == pytest.approx(1)
     assert costs[0] > costs[1] + 0.01
     assert costs[1] > costs[2] + 0.01
     assert any("cache: window" in line for line in said)

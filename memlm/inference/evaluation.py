@@ -1,0 +1,127 @@
+"""Evaluation of a trained model on a text: the score of a split with its passport, and a check of a noted figure."""
+
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from memlm.data import dataset
+from memlm.data.corpus.reading import Tokens
+from memlm.data.dataset import TextDataset
+from memlm.evaluation import passport
+from memlm.evaluation.passport import ALL_BEFORE, Facts, Passport
+from memlm.evaluation.perplexity import Tick, TokenNats, check_protocol, perplexity, token_nats
+from memlm.evaluation.records import Evaluation
+from memlm.inference.streams.adapted import Adapted
+from memlm.inference.streams.stream import stream_nats
+
+if TYPE_CHECKING:
+    from memlm.inference.questions import TrainedTasks
+    from memlm.inference.text import TrainedModel
+
+
+def evaluate(
+    model: "TrainedModel | TrainedTasks | str | Path", split: str = "test", *, protocol: str = "exact"
+) -> Passport:
+    """The passport of a model, or of the run at a path, on a split of the run's dataset.
+
+    Its figures are `["perplexity"]` of a language model, `["mean_error"]` in percent of question answering. The run
+    keeps nothing of it: `memlm eval` does. Raises MemlmError where there is no such run, split or protocol.
+    """
+    from memlm.inference.load import load  # which imports this module
+
+    found: TrainedModel | TrainedTasks = load(model) if isinstance(model, str | Path) else model
+    return found.evaluate(split, protocol=protocol)
+
+
+def read_split(model: "TrainedModel", *splits: str) -> TextDataset:
+    """Splits of the dataset that the model was trained on, under its vocabulary.
+
+    Raises MemlmError where another text lies in the place of one of them.
+    """
+    config = model.config
+    found = dataset.load_dataset(config.dataset, config.data, splits=splits, vocabulary=model.vocabulary)
+    model.manifest.check_text(config.dataset, found.sha256)
+    return found
+
+
+def score(
+    model: "TrainedModel",
+    data: TextDataset,
+    split: str,
+    protocol: str = "exact",
+    *,
+    tick: Tick = lambda done, total: None,
+) -> Evaluation:
+    """The passport of a split of a dataset under the model's vocabulary, and the nats of each token (T,).
+
+    `tick` is told how many tokens are done, and of how many; what it raises ends the work.
+    """
+    text, memory_size = data.splits[split], model.model.memory_size
+    check_protocol(protocol, tokens=len(text.tokens), memory_size=memory_size)
+    began = time.perf_counter()
+    nats = nats_of(model, text.tokens, tick)
+    told = facts(model, data, split, protocol, seconds=time.perf_counter() - began)
+    made = passport.make(nats, text, told, memory_size=memory_size, floor_nats=data.floor_nats.get(split))
+    starts = np.flatnonzero(model.vocabulary.word_starts(text.tokens))
+    return Evaluation(passport=made, nats=nats, word_nats=np.add.reduceat(nats, starts))
+
+
+def nats_of(model: "TrainedModel", tokens: Tokens, tick: Tick = lambda done, total: None) -> TokenNats:
+    """-log p of each token (T,), given all before it."""
+    if model.adapted_model is None:
+        return token_nats(model.model, tokens, tick=tick)
+    pieces, done = [], 0
+    for piece in stream_nats(model.stream(), tokens):
+        pieces.append(piece)
+        done += len(piece)
+        tick(done, len(tokens))
+    return np.concatenate(pieces)
+
+
+def facts(model: "TrainedModel", data: TextDataset, split: str, protocol: str, *, seconds: float) -> Facts:
+    """What a passport says of a model on a text."""
+    weight = next(tensor for tensor in model.model.tensors().values() if tensor.is_floating_point())
+    return Facts(
+        run=str(model.run.path),
+        model=model.config.model.name,
+        label=model.config.model.label,
+        dataset=data.name,
+        split=split,
+        protocol=protocol,
+        checkpoint=model.checkpoint,
+        step=model.step,
+        parameters=model.model.parameter_count,
+        data=asdict(model.config.data),
+        tokenizer=model.vocabulary.tokenizer,
+        vocabulary_size=len(model.vocabulary),
+        vocabulary_sha256=model.vocabulary.sha256,
+        context=_context_seen(model.adapted_model or Adapted(model=model.model)),
+        wrappers=dict(model.adaptation),
+        dtype=str(weight.dtype).removeprefix("torch."),
+        device=weight.device.type,
+        seconds=seconds,
+    )
+
+
+def _context_seen(adapted: Adapted) -> int | str:
+    """What a prediction can see: a cache, dynamic evaluation and a model that carries state see all before it."""
+    models = [adapted.model, *adapted.others]
+    weights = adapted.adaptation
+    if weights.cache or weights.dynamic or any(model.carries_state for model in models):
+        return ALL_BEFORE
+    return max(model.context_size for model in models)
+
+
+def reproduce(model: "TrainedModel") -> tuple[float, float] | None:
+    """Perplexity of the first tokens of validation: as noted when the checkpoint was made, and now.
+
+    None where none was noted: of `last`, and before format 2 of checkpoints.
+    """
+    if model.sample is None:
+        return None
+    tokens, nats = int(model.sample["tokens"]), float(model.sample["nats"])
+    now = token_nats(model.model, read_split(model, "valid").splits["valid"].tokens[:tokens])
+    return perplexity(nats, tokens), perplexity(float(now.sum()), tokens)
