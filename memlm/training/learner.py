@@ -226,7 +226,7 @@ class Learner(ABC):
         checkpoint.fill(self.model, state)
         try:
             self.restore(state.meta, dict(state.training))
-        except (KeyError, TypeError, RuntimeError, IndexError, AttributeError):
+        except (KeyError, TypeError, ValueError, RuntimeError, IndexError, AttributeError):
             raise MemlmError(f"{state.folder} is damaged: it does not hold the state of a training") from None
         of_totals = [progress.totals for progress in self.progress]
         sums = [[*(getattr(totals, name) for name in self.sums), totals.steps] for totals in of_totals]

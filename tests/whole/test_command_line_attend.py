@@ -183,7 +183,7 @@ def test_pictures(run: Path, memlm: Memlm):
         if "--text" in arguments:
             assert {"a0", "b0", "c0", "attention weight"} <= set(texts)
             assert ("heard (<unk>)" in texts) == ("--word" not in arguments)
-        assert "there already" in refused(memlm(*command))
+        assert "exists already" in refused(memlm(*command))
 
 
 def test_refusals_of_one_line(run: Path, memlm: Memlm):

@@ -153,18 +153,36 @@ def test_a_task_of_a_run_of_all_is_trained_by_one_process_at_a_time(memlm: Memlm
         assert f"{begun} is in use by process" in refused(memlm("train", "--resume", "run"))
 
 
-def test_a_resume_is_noted_and_only_the_device_may_change(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+def test_a_resume_is_noted_and_only_safe_settings_may_change(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
     stopping(monkeypatch, 1)
     assert memlm("train", *QUICK[:-2], "--run-dir", "run").exit_code == 130
     never(monkeypatch)
-    message = refused(memlm("train", "--resume", "run", "--epochs", 5))
-    assert "--epochs can't be changed on --resume: only --device can" in message
+    safe = "--epochs, --device, --checkpoint-every, --on-divergence"
+    message = refused(memlm("train", "--resume", "run", "--lr", 5))
+    assert f"--lr can't be changed on --resume: only {safe} can" in message
     well(memlm("train", "--resume", "run", "--device", "cpu"))
     for folder in (Path("run"), Path("run/task-1")):
         run = RunFolder.open(folder)
         assert [resume["device"] for resume in run.environment()["resumed"]] == ["cpu"]
         assert run.manifest().question_config.train.device == "cpu"
-    assert "of question answering --device" in " ".join(well(memlm("train", "--help")).split())
+    assert f"of question answering {safe}" in " ".join(well(memlm("train", "--help")).split())
+
+
+def test_a_run_that_has_ended_goes_on_with_more_epochs(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    never(monkeypatch)
+    linear = ("--linear-start", "fixed", "--linear-epochs", "1")  # so that all restarts end together
+    wanted = json.loads(_summary(memlm, "whole", *linear, "--epochs", "3"))
+    _summary(memlm, "run", *linear, "--epochs", "2")
+    message = refused(memlm("train", "--resume", "run", "--epochs", 2))
+    assert "run has finished: give more --epochs, or `memlm eval run`" in message
+    well(memlm("train", "--resume", "run", "--epochs", 3))
+    found = json.loads(Path("run/summary.json").read_text())
+    assert {key: found[key] for key in found if key != "seconds"} == {
+        key: wanted[key] for key in wanted if key != "seconds"
+    }
+    for task in (1, 2, 3):
+        weights = [Path(run, f"task-{task}/best/model.safetensors").read_bytes() for run in ("run", "whole")]
+        assert weights[0] == weights[1]
 
 
 def test_doctor_looks_at_every_task_of_a_run(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):

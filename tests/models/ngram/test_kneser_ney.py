@@ -191,7 +191,7 @@ def test_a_round_trip_restores_the_tables(order: int, lines: Lines, words: Vocab
 
 @pytest.mark.parametrize(
     ("order", "size", "message"),
-    [(2, 16, "surplus 'head.tables.2"), (4, 16, "lacks"), (3, 15, r"is \(16,\), not \(15,\)")],
+    [(2, 16, "has no 'head.tables.2"), (4, 16, "lacks"), (3, 15, r"is \(16,\), not \(15,\)")],
 )
 def test_tables_of_another_model_are_refused(
     order: int, size: int, message: str, lines: Lines, words: Vocabulary, tmp_path: Path
@@ -279,7 +279,7 @@ def test_there_is_nothing_to_resume(run: Path, memlm: Memlm):
     before = (run / "summary.json").read_text()
     assert "is counted at once: there is nothing to go on with" in refused(memlm("train", "--resume", run))
     assert (run / "summary.json").read_text() == before
-    assert "the size of a memory, which this model lacks" in refused(memlm("eval", run, "--protocol", "facebook"))
+    assert "but this model has no memory" in refused(memlm("eval", run, "--protocol", "facebook"))
 
 
 def test_a_count_that_is_stopped_leaves_no_figures(memlm: Memlm, corpus: Path, monkeypatch: pytest.MonkeyPatch):
