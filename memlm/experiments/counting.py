@@ -14,8 +14,8 @@ from memlm.data.dataset import TextDataset
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.evaluation.passport import Passport
 from memlm.evaluation.perplexity import token_nats, total
-from memlm.experiments.start import created_run
-from memlm.experiments.text_run import score, summarise
+from memlm.experiments.start import new_run
+from memlm.experiments.text_run import run_name, score, summarise
 from memlm.models.build import build_initialised
 from memlm.models.ngram.kneser_ney import KneserNey
 from memlm.models.ngram.smoothing import SmoothedNgrams
@@ -91,5 +91,6 @@ def start(
     model = build_initialised(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos, seed=0)
     assert isinstance(model, KneserNey)
     assert isinstance(config.model, KneserNeyConfig)
-    with created_run(config, data, run_dir, overwrite=overwrite, device="cpu") as run:
+    facts: dict[str, Any] = {"data_sha256": data.sha256, "device": "cpu"}
+    with new_run(run_dir, run_name(config), config, data.vocabulary, overwrite=overwrite, **facts) as run:
         yield CountedRun(run=run, config=config, data=data, model=model, orders=config.model.order)

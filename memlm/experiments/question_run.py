@@ -22,12 +22,12 @@ from memlm.evaluation.inputs import Feed
 from memlm.evaluation.perplexity import Tick
 from memlm.evaluation.plots.pictures import pixels
 from memlm.evaluation.plots.story import attention_over_story
-from memlm.experiments.start import StartingPoint, refuse_half_begun
+from memlm.experiments.start import StartingPoint, new_run, refuse_half_begun
 from memlm.inference.ask import ask
 from memlm.models.build import build_answerer
 from memlm.models.device import choose_device
 from memlm.runs import checkpoint
-from memlm.runs.folder import RunFolder, free_folder
+from memlm.runs.folder import RunFolder
 from memlm.runs.summary import by_task, read_summary, task_folder, together
 from memlm.training.interfaces import Observer, Observers, Requests
 from memlm.training.learner import Learner
@@ -87,12 +87,8 @@ def start(
         config.dataset, config.train
     )  # what is not there is said before a folder is made
     which = "joint" if config.train.joint else f"task-{config.train.task}"
-    path = run_dir or free_folder(f"{config.dataset}-{which}-{config.train.size}-{config.model.label}")
-    run = RunFolder(path)
-    run.check_room(overwrite=overwrite)
-    with run.held():
-        facts: dict[str, Any] = {} if init_from is None else {"init_from": init_from.fact}
-        run = RunFolder.create(path, config, overwrite=overwrite, **facts)
+    name = f"{config.dataset}-{which}-{config.train.size}-{config.model.label}"
+    with new_run(run_dir, name, config, overwrite=overwrite, init_from=init_from) as run:
         yield QuestionRun(run=run, config=config, numbers=numbers, absent=absent, init_from=init_from)
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from memlm.config.data import DataConfig
 from memlm.config.run import Config, QAConfig
-from memlm.data.dataset import TextDataset
 from memlm.data.vocabulary.words import Vocabulary, WordList
 from memlm.errors import MemlmError
 from memlm.runs import checkpoint
@@ -71,15 +70,27 @@ class StartingPoint:
 
 
 @contextmanager
-def created_run(
-    config: Config, data: TextDataset, path: Path | None, *, overwrite: bool, **facts: Any
+def new_run(
+    path: Path | None,
+    name: str,
+    config: Config | QAConfig,
+    vocabulary: WordList | None = None,
+    *,
+    overwrite: bool,
+    init_from: StartingPoint | None = None,
+    **facts: Any,
 ) -> Iterator[RunFolder]:
-    """A run's folder, held; a free one in runs/ if no path is given. `facts` is what settings leave open."""
-    path = path or free_folder(f"{Path(config.dataset).name}-{config.model.label}")
+    """A new run's folder, which no other process trains in meanwhile: `path`, or a free one in runs/ of this name.
+
+    `facts` go to env.json: what the settings leave to the machine.
+    """
+    path = path or free_folder(name)
+    if init_from is not None:
+        facts["init_from"] = init_from.fact
     run = RunFolder(path)
     run.check_room(overwrite=overwrite)
     with run.held():
-        yield RunFolder.create(path, config, data.vocabulary, overwrite=overwrite, data_sha256=data.sha256, **facts)
+        yield RunFolder.create(path, config, vocabulary, overwrite=overwrite, **facts)
 
 
 def refuse_half_begun(run: RunFolder) -> None:

@@ -19,7 +19,7 @@ from memlm.errors import MemlmError
 from memlm.evaluation import records
 from memlm.evaluation.passport import Passport
 from memlm.evaluation.perplexity import Tick
-from memlm.experiments.start import StartingPoint, created_run, refuse_half_begun
+from memlm.experiments.start import StartingPoint, new_run, refuse_half_begun
 from memlm.inference import evaluation as scores
 from memlm.inference.load import load_text
 from memlm.models.build import build_initialised, build_stacked
@@ -119,11 +119,10 @@ def start(
     check_fits(config, data.splits["train"].tokens)
     config = cutoffs.resolved(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
     learner = _learner(config, data, device)
-    facts: dict[str, Any] = _chosen(learner)
     if init_from is not None:
         learner.start_from(init_from.state)
-        facts["init_from"] = init_from.fact
-    with created_run(config, data, run_dir, overwrite=overwrite, **facts) as run:
+    name, facts = run_name(config), {"data_sha256": data.sha256} | _chosen(learner)
+    with new_run(run_dir, name, config, data.vocabulary, overwrite=overwrite, init_from=init_from, **facts) as run:
         yield TextRun(run=run, config=config, data=data, learner=learner)
 
 
@@ -179,6 +178,11 @@ def _learner(config: Config, data: TextDataset, device: torch.device) -> TextLea
     )
 
 
-def _chosen(learner: TextLearner) -> dict[str, str]:
+def run_name(config: Config) -> str:
+    """The name of a folder for a run of a language model."""
+    return f"{Path(config.dataset).name}-{config.model.label}"
+
+
+def _chosen(learner: TextLearner) -> dict[str, Any]:
     """What the settings leave to the machine."""
     return {"device": str(learner.device), "precision": str(learner.head.precision).removeprefix("torch.")}

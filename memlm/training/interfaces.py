@@ -55,7 +55,7 @@ class Observer:
 EVENTS = ("began", "point", "epoch", "saved", "ended")
 
 
-class Observers(Observer):
+class Observers:
     """Several observers as one; remembers whether one of them wants to stop."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
@@ -65,30 +65,11 @@ class Observers(Observer):
             if not any(hasattr(observer, event) for event in EVENTS):
                 raise MemlmError(f"{observer!r} is no observer: it has none of the methods {', '.join(EVENTS)}")
 
-    def _tell(self, event: str, *what: Any) -> None:
+    def tell(self, event: str, *what: Any) -> None:
+        """Call this method of all observers that have it."""
         for observer in self.observers:
-            if (told := getattr(observer, event, None)) is not None:
-                self.stop |= told(*what) is STOP
-
-    def began(self, learner: "Learner", run: "RunFolder") -> None:
-        """Tell all."""
-        self._tell("began", learner, run)
-
-    def point(self, learner: "Learner", recent: "Totals", figures: Mapping[str, float]) -> None:
-        """Tell all."""
-        self._tell("point", learner, recent, figures)
-
-    def epoch(self, learner: "Learner", metrics: dict[str, Any], best: bool) -> None:
-        """Tell all."""
-        self._tell("epoch", learner, metrics, best)
-
-    def saved(self, learner: "Learner", asked: bool) -> None:
-        """Tell all."""
-        self._tell("saved", learner, asked)
-
-    def ended(self, learner: "Learner", summary: dict[str, Any] | None) -> None:
-        """Tell all."""
-        self._tell("ended", learner, summary)
+            if (method := getattr(observer, event, None)) is not None:
+                self.stop |= method(*what) is STOP
 
 
 class Requests(Protocol):
@@ -99,15 +80,3 @@ class Requests(Protocol):
 
     def save(self) -> bool:
         """Whether to save and go on; asking takes the request back."""
-
-
-class NoRequests:
-    """Nobody asks."""
-
-    def stop(self) -> bool:
-        """Never."""
-        return False
-
-    def save(self) -> bool:
-        """Never."""
-        return False

@@ -49,7 +49,7 @@ def fit(learner: Learner, run: RunFolder, observers: Observers, requests: Reques
     not been. At the limit of steps it is validated as well. Raises DivergedError, with the last good state as it was.
     """
     while True:
-        observers.began(learner, run)
+        observers.tell("began", learner, run)
         try:
             return _Fit(learner, run, observers, requests).to_the_end()
         except DivergedError as error:
@@ -89,7 +89,7 @@ def train(
     if why != STOPPED:
         with suppress(Stopped):
             summary = conclude(why, lambda done, total: _heed(observers.stop or requests.stop()))
-    observers.ended(learner, summary)
+    observers.tell("ended", learner, summary)
     if summary is not None:
         run.write_json("summary.json", summary)
     return summary
@@ -158,7 +158,7 @@ class _Fit:
         if learner.epoch == before:  # the restarts that trained diverged: there is no line of this epoch
             self.keep()
             return
-        self.observers.epoch(learner, learner.line(learner.epoch), improved)
+        self.observers.tell("epoch", learner, learner.line(learner.epoch), improved)
         save = learner.config.saves_each_epoch or self.due(learner.steps) or bool(learner.finished)
         if whole and save:
             self.keep()
@@ -170,13 +170,13 @@ class _Fit:
     def log(self) -> None:
         """A point on the curves, of the steps since the last one."""
         if (found := self.learner.point()) is not None:
-            self.observers.point(self.learner, *found)
+            self.observers.tell("point", self.learner, *found)
 
     def keep(self, *, asked: bool = False) -> None:
         """Save the state as it is now."""
         self.learner.save(self.run)
         self.due.saved(self.learner.steps)
-        self.observers.saved(self.learner, asked)
+        self.observers.tell("saved", self.learner, asked)
 
     def stop(self) -> bool:
         """Whether somebody wants to stop."""

@@ -38,16 +38,13 @@ def epoch_metrics(progress: Progress, figures: Mapping[str, float], *, valid_per
 
     Its seconds are those of its steps and, by now, of its validation.
     """
+    kept = ("lr", "grad_norm", "clipped_fraction", "update_norm", "parameter_norm")
     return {
         "epoch": progress.epoch + 1,
         "step": progress.step,
         "train_perplexity": figures["perplexity"],
         "valid_perplexity": valid_perplexity,
-        "lr": figures["lr"],
-        "grad_norm": figures["grad_norm"],
-        "clipped_fraction": figures["clipped_fraction"],
-        "update_norm": figures["update_norm"],
-        "parameter_norm": figures["parameter_norm"],
+        **{name: figures[name] for name in kept},
         "halvings": progress.halvings,
         "tokens_per_second": figures["tokens_per_second"],
         "seconds": progress.totals.seconds,
