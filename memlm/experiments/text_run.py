@@ -1,4 +1,4 @@
-"""A run of a language model that is trained: from settings and a text to summary.json."""
+"""Runs of language models that are trained: from settings and a text to summary.json."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -33,8 +33,8 @@ from memlm.training.metrics import restarts_summary
 from memlm.training.observers import AttentionPictures, TensorBoard
 from memlm.training.text import SingleLearner, StackedLearner, TextLearner
 
-SCORED = ("valid", "test")  # the splits that a finished run has figures of
-RESULTS = ("perplexity", "word_perplexity", "bits_per_character")  # of a passport, in summary.json
+SCORED = ("valid", "test")  # the splits that are evaluated at the end
+RESULTS = ("perplexity", "word_perplexity", "bits_per_character")  # from a passport to summary.json
 
 
 @dataclass(kw_only=True)
@@ -45,10 +45,12 @@ class TextRun:
     config: Config
     data: TextDataset
     learner: TextLearner
-    passports: dict[str, Passport] = field(default_factory=dict)  # at the end: the figures of the best state, by split
+    passports: dict[str, Passport] = field(
+        default_factory=dict
+    )  # at the end: the evaluation of the best state, by split
 
     def train(self, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
-        """Train until done or stopped; then score the best state. What summary.json holds; None if stopped."""
+        """Train to the end and evaluate the best state. Returns the content of summary.json, or None if stopped."""
         board = TensorBoard(self.config)
         everyone = Observers([board, AttentionPictures(board), *observers])
         return train(self.learner, self.run, everyone, requests, self._conclude)
@@ -65,7 +67,7 @@ class TextRun:
 
 
 def score(run: RunFolder, data: TextDataset, device: str, tick: Tick) -> dict[str, Passport]:
-    """Score the run's best state on each split, and keep the evaluations with the run."""
+    """Evaluate the best state of a run on each split, and keep the evaluations with the run."""
     trained = load_text(run.path, device=device)
     passports = {}
     for split in SCORED:
@@ -84,7 +86,7 @@ def summarise(
     best_epoch: int,
     steps: int,
 ) -> dict[str, Any]:
-    """What summary.json says of every run of a language model."""
+    """The part of summary.json that all runs of language models have."""
     figures = {f"{split}_{name}": made[name] for split, made in passports.items() for name in RESULTS}
     history = run.metrics()
     return {
@@ -112,7 +114,7 @@ def start(
     vocabulary: Vocabulary | None = None,
     init_from: StartingPoint | None = None,
 ) -> Iterator[TextRun]:
-    """A new run, which no other process trains meanwhile."""
+    """A new run. No other process can train in its folder meanwhile."""
     device = choose_device(config.train.device)
     config = dataset.resolved_config(config)
     data = dataset.load_dataset(config.dataset, config.data, vocabulary=vocabulary)
@@ -128,14 +130,14 @@ def start(
 
 @contextmanager
 def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[TextRun]:
-    """A run that goes on from its checkpoint `last`, or from its beginning if there is none yet."""
+    """A run that resumes from its checkpoint `last`, or starts again if it has none yet."""
     with run.held():
         manifest = run.manifest()
         config = manifest.text_config
         if not config.model.trained:
             raise MemlmError(
-                f"{run.path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
-                f"to count anew, give --run-dir {run.path} --overwrite"
+                f"{run.path} is of {config.model.name}, which is counted in one go: there is nothing to resume; "
+                f"to count again, give --run-dir {run.path} --overwrite"
             )
         config = dataclasses.replace(config, train=config.train.replace(changes))
         device = choose_device(config.train.device)
