@@ -11,7 +11,7 @@ from click.testing import Result
 from memlm.config.models import LSTMConfig, MemN2NConfig
 from memlm.config.training import TrainConfig
 from memlm.diagnostics import bench
-from memlm.diagnostics.bench import adaptive, babi, measure
+from memlm.diagnostics.bench import adaptive, measure
 
 
 @pytest.fixture
@@ -69,27 +69,3 @@ def test_the_steps_to_a_full_bar_are_as_many_as_are_taken(small: None):
     ticks: list[tuple[int, int]] = []
     bench.run(rounds=1, device="cpu", tick=lambda done, total: ticks.append((done, total)))
     assert ticks == [(done, bench.turns(1)) for done in range(1, bench.turns(1) + 1)]
-
-
-def test_cases_take_turns():
-    order: list[str] = []
-    measure.medians({name: lambda name=name: order.append(name) for name in "ab"}, rounds=2)  # type: ignore[misc]
-    firsts = [name for name, before in zip(order, [None, *order], strict=False) if name != before]
-    assert "".join(firsts) == "ab" * 4
-
-
-def test_restarts_side_by_side_are_held_against_one_after_another(
-    memlm: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(measure, "BURST", 1e-4)
-    monkeypatch.setattr(babi, "SHAPES", {"task": (6, 9, 3, 4), "long": (8, 9, 5, 4)})
-    table = memlm("bench", "--task", "babi", "--rounds", 1)
-    assert table.exit_code == 0, table.output
-    assert "restarts_speedup" in table.output
-    result = json.loads(memlm("bench", "--task", "babi", "--rounds", 1, "--json").stdout)
-    ms = result["milliseconds"]
-    assert result["restarts_speedup"] == pytest.approx(10 * ms["task, 1"] / ms["task, 10"])
-    assert result["speedups"]["long"] == pytest.approx(10 * ms["long, 1"] / ms["long, 10"])
-    refusal = memlm("bench", "--task", "babi", "--plot", "a.png")
-    assert refusal.exit_code == 2
-    assert "--plot draws language modelling alone" in refusal.stderr

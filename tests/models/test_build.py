@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 import memlm as package
 from memlm.config import recipes, registry
-from memlm.config.models import AnswererSettings, LSTMConfig, MemN2NConfig, ModelSettings, NeuralSettings
+from memlm.config.models import AnswererSettings, MemN2NConfig, ModelSettings, NeuralSettings
 from memlm.config.recipes import RECIPES, default_recipe, describe, recipe
 from memlm.config.registry import model_settings
 from memlm.config.run import Config
@@ -226,8 +226,3 @@ def test_every_language_model_that_has_a_recipe_is_built():
         model = recipe(name).model
         model = model.replace({key: value for key, value in small.items() if key in model.names()})
         assert build(model, vocabulary_size=V).parameter_count >= 0
-
-
-def test_the_dropout_of_the_lstm_is_that_of_its_recipe():
-    assert LSTMConfig().dropout == recipe("lstm-100").model.dropout == 0.2
-    assert recipe("zaremba-small").model.dropout == 0.0

@@ -1,7 +1,5 @@
 """Restarts of a memory network as one computation: each is the model that it would be alone."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,24 +8,14 @@ from torch import Tensor
 
 from memlm.config.models import MemN2NConfig
 from memlm.models.build import build_initialised, build_stacked
-from memlm.models.layers import softmax
 from memlm.models.memn2n import MemN2N
 from memlm.models.stacked import StackedMemN2N
 from memlm.training.optim import ClippedSGD
+from tests.helpers.close import assert_close
 
+pytestmark = pytest.mark.usefixtures("float64")
 V, B, N = 30, 3, 6
 SEEDS = (5, 6, 7)
-
-
-@pytest.fixture(autouse=True)
-def float64() -> Iterator[None]:
-    torch.set_default_dtype(torch.float64)
-    yield
-    torch.set_default_dtype(torch.float32)
-
-
-def assert_close(found: Tensor, wanted: Tensor) -> None:
-    torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
 
 
 def alone(config: MemN2NConfig, seed: int) -> MemN2N:
@@ -124,23 +112,3 @@ def test_a_restart_can_be_taken_out():
     stacked.take(2, model)
     assert_equal(build_stacked(config, vocabulary_size=V, seed=7, restarts=1), [model], exactly=True)
     assert stacked.parameter_count == model.parameter_count
-
-
-@pytest.mark.parametrize("rows", [5, 128, 300])  # one block of rows, and several
-@pytest.mark.parametrize("transposed", [False, True])
-def test_softmaxes_computed_together_are_those_computed_alone(rows: int, transposed: bool, generator: torch.Generator):
-    hidden = torch.randn(3, rows, 8, generator=generator)
-    weight = torch.randn(3, V, 8, generator=generator)
-    if transposed:  # as an output layer lies in memory
-        weight = weight.mT.contiguous().mT
-    targets = torch.randint(V, (3, rows), generator=generator)
-    together = softmax.gradients(hidden, targets, weight, None, torch.float64)
-    assert together.weight.stride() == weight.stride()
-    with torch.no_grad():
-        assert_close(softmax.nats(hidden, targets, weight, None), together.nats)
-    for r in range(3):
-        single = softmax.gradients(hidden[r], targets[r], weight[r], None, torch.float64)
-        for ours, theirs in zip(together[:3], single[:3], strict=True):
-            assert ours is not None
-            assert theirs is not None
-            assert_close(ours[r], theirs)

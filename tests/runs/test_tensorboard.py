@@ -36,13 +36,6 @@ def test_curves_and_hyperparameters_are_there(memlm: Memlm, corpus: Path):
     assert [path.name for path in Path("runs").iterdir()] == ["a"]  # one run, not one more for its hyperparameters
 
 
-def test_a_run_that_was_cut_off_in_its_first_file_can_begin_again(memlm: Memlm, corpus: Path):
-    Path("runs/a").mkdir(parents=True)
-    Path("runs/a/env.json.new").write_text('{"da')
-    assert memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a").exit_code == 0
-    assert not Path("runs/a/env.json.new").exists()
-
-
 def test_a_resumed_run_has_no_point_twice(memlm: Memlm, corpus: Path):
     assert memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a").exit_code == 0
     assert memlm("train", "--resume", "runs/a", "--epochs", 5).exit_code == 0

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from memlm.data.catalog.datasets import CATALOG, PTB, lookup
-from memlm.data.catalog.entries import SPLITS, is_archive
+from memlm.data.catalog.entries import SPLITS
 from memlm.data.stories.generate import DEFAULT_SEED, generate_stories
 from memlm.errors import MemlmError
 
@@ -70,11 +70,6 @@ def test_the_stories_are_those_that_the_generator_makes():
         file = dataset.split_files[split]
         pinned = (file.sha256, file.size, file.lines, file.tokens)
         assert pinned == (hashlib.sha256(text).hexdigest(), len(text), len(made.lines), made.tokens), split
-
-
-def test_archives_are_known_by_their_endings():
-    assert all(map(is_archive, ("a.zip", "a.tar.gz", "A.TGZ", "a.tar", "text8.gz")))
-    assert not any(map(is_archive, ("ptb.train.txt", "text8", "data/")))
 
 
 def test_importing_the_catalogue_and_the_command_costs_no_heavy_module():

@@ -1,6 +1,5 @@
 """A text that is read piece by piece, by processes of their own, gives the very bytes that reading it through does."""
 
-import io
 import os
 import subprocess
 import sys
@@ -13,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from memlm.data import dataset, progress_bar
+from memlm.data import dataset
 from memlm.data.corpus import cache, counts, encoded, workers
 from memlm.data.corpus.reading import TextFile, encode_blocks, join, read_words, size_of
 from memlm.data.corpus.splitting import cut
@@ -23,11 +22,6 @@ from tests.helpers.repository import REPOSITORY
 
 TEXTS = st.lists(st.sampled_from(["a", "bc", "é", "\u3000", " ", " ", "\n", "\r\n", "the "])).map("".join)
 CONTENT = "".join(f"the cat {i % 7} säat{' on' * (i % 3)} the mat\n\n" for i in range(300)) + "at last"
-
-
-@pytest.fixture(scope="module")
-def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("texts") / "text"
 
 
 @pytest.fixture
@@ -170,28 +164,6 @@ def test_a_script_without_a_guard_is_not_run_again(text: TextFile, tmp_path: Pat
 
 def path_here() -> dict[str, str]:
     return os.environ | {"PYTHONPATH": str(REPOSITORY)}
-
-
-class Terminal(io.StringIO):
-    """A stream that claims to be a terminal."""
-
-    def isatty(self) -> bool:
-        return True
-
-
-@pytest.mark.parametrize(("after", "shown"), [(0.0, True), (100.0, False)])
-def test_a_bar_comes_after_a_while(after: float, shown: bool, monkeypatch: pytest.MonkeyPatch):
-    terminal = Terminal()
-    monkeypatch.setattr(sys, "stderr", terminal)
-    with progress_bar.bar("reading", after=after) as tick:
-        tick(5, 10)
-    assert ("reading" in terminal.getvalue()) == shown
-
-
-def test_nothing_is_shown_where_nobody_watches(capfd: pytest.CaptureFixture[str]):
-    with progress_bar.bar("reading") as tick:
-        tick(5, 10)
-    assert capfd.readouterr() == ("", "")
 
 
 def test_a_text_that_changes_meanwhile_is_refused(text: TextFile, monkeypatch: pytest.MonkeyPatch):

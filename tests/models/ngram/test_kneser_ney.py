@@ -23,7 +23,6 @@ from memlm.inference.streams.mixture import MixtureStream
 from memlm.inference.streams.stream import ModelStream, stream_nats
 from memlm.models.build import build_initialised
 from memlm.models.ngram.kneser_ney import KneserNey
-from memlm.models.ngram.smoothing import FALLBACK, estimate_discounts
 from memlm.runs import checkpoint
 from tests.helpers.command_line import SMALL, Memlm, refused
 from tests.oracles import kneser_ney as oracle
@@ -98,15 +97,6 @@ def test_the_discounts_are_those_of_the_oracle(lines: Lines, words: Vocabulary):
     assert found[1].estimated
     for order, smoothed in enumerate(found, start=1):
         np.testing.assert_allclose(smoothed.discounts[1:], slow.discounts[order], rtol=1e-12)
-
-
-@pytest.mark.parametrize(
-    "counts", [[], [2, 3, 4], [1, 3, 4], [1, 2, 4], [1, 2, 3], [1, 2, *[3] * 9, 4], [5, 6, 7], [1, 2, 3, *[4] * 9]]
-)
-def test_counts_that_give_no_discounts_have_the_fallback(counts: list[int]):
-    discounts, estimated = estimate_discounts(np.array(counts, np.int64))
-    assert discounts.tolist() == [0, *FALLBACK]
-    assert not estimated
 
 
 @pytest.mark.parametrize("order", ORDERS)
