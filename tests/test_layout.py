@@ -73,6 +73,24 @@ def test_the_name_of_a_test_is_that_of_a_module(path: Path):
     assert any(name == module or name.startswith(f"{module}_") for module in modules)
 
 
+# Modules without logic of their own: pins, and what is only listed.
+WITHOUT_TESTS = {"data/catalog/task_hashes", "data/catalog/wikitext"}
+# Packages some of whose modules are tested in broader files.
+BROADER = ("cli", "cli/show", "experiments", "training", "inference")
+MODULES = [
+    path.relative_to(PACKAGE).with_suffix("")
+    for path in FILES
+    if path.stem not in ("__init__", "__main__") and path.parent.relative_to(PACKAGE).as_posix() not in BROADER
+]
+
+
+@pytest.mark.parametrize("module", MODULES, ids=str)
+def test_every_module_has_a_test_of_its_name(module: Path):
+    folder = PACKAGE.parent / "tests" / module.parent
+    found = any(path.stem == f"test_{module.name}" or path.match(f"test_{module.name}_*") for path in folder.iterdir())
+    assert found != (module.as_posix() in WITHOUT_TESTS)
+
+
 def heavy_after(code: str, modules: str) -> set[str]:
     """Which of these modules, and what is in them, are loaded after some code has run in a process of its own."""
     found = f"[m for m in sys.modules for n in {modules.split()} if m == n or m.startswith(n + '.')]"

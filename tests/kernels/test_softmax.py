@@ -55,3 +55,16 @@ def test_what_is_not_finite_shows_in_the_loss(bad: float, place: int, floats: in
     logits = torch.zeros(1, 17)
     logits[0, place] = bad
     assert losses(logits, torch.tensor([5]), gradient=True).isnan().all()
+
+
+@compiled
+@pytest.mark.usefixtures("floats")
+@pytest.mark.parametrize("classes", [512, (2**26 + 1) // 265])
+def test_exact_halves_are_rounded_to_even(classes: int):
+    """Of equal logits: 1/512 - 1 lies between two numbers of bfloat16 and goes up, 265/2^26 goes down."""
+    wide, target = torch.zeros(1, classes), torch.tensor([0])
+    low = wide.bfloat16()
+    for logits in (wide, low):
+        losses(logits, target, gradient=True)
+    assert ((wide.view(torch.int32) & 0xFFFF) == 0x8000).any()  # so that this test can fail
+    assert torch.equal(low, wide.bfloat16())

@@ -3,6 +3,7 @@
 import errno
 import json
 import logging
+import os
 import re
 import shutil
 from collections.abc import Callable
@@ -192,3 +193,29 @@ def test_whatever_fails_while_it_is_saved_one_is_whole(
         assert not [path for path in folder.parent.iterdir() if path.name.endswith(".new")]
         save(folder, 10)
         assert checkpoint.read(folder).step == 10
+
+
+@pytest.mark.parametrize("earlier", [0, 1])
+def test_the_new_name_is_on_disk_when_a_save_returns(earlier: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The folder is synced after the last rename: else a power cut can take the checkpoint that a run has told of."""
+    folder = tmp_path / "run" / "last"
+    events: list[str] = []
+    for step in range(earlier):
+        save(folder, step)
+    fsync, rename = os.fsync, os.rename
+
+    def synced(descriptor: int) -> None:
+        at = os.fstat(descriptor)
+        names = {"parent": folder.parent, "new": folder.with_name("last.new")}
+        events.extend(name for name, path in names.items() if path.exists() and os.path.samestat(at, path.stat()))
+        fsync(descriptor)
+
+    def renamed(source: Path, target: Path) -> None:
+        events.append(f"{Path(source).name} to {Path(target).name}")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "rename", renamed)
+    save(folder, 9)
+    moved = ["last to last.previous"] * earlier
+    assert events == ["new", *moved, "last.new to last", "parent"]

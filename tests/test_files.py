@@ -1,0 +1,123 @@
+"""Files are written whole or not at all, and a lock has one holder."""
+
+import errno
+import os
+import subprocess
+import sys
+import threading
+from contextlib import ExitStack
+from pathlib import Path
+from subprocess import PIPE
+
+import pytest
+
+from memlm.errors import MemlmError
+from memlm.files import lock, write_whole
+from tests.helpers.faults import count_disk_calls, fail_disk_call
+from tests.helpers.repository import REPOSITORY
+
+HOLD = """
+import pathlib, sys
+from memlm.files import lock
+with lock(pathlib.Path(sys.argv[1]), busy=lambda: print("waiting", flush=True)):
+    print("held", flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_file_is_replaced(tmp_path: Path):
+    path = tmp_path / "folder" / "file"
+    for data in (b"first", b"", b"second"):
+        write_whole(path, data)
+        assert path.read_bytes() == data
+    assert [entry.name for entry in path.parent.iterdir()] == ["file"]
+
+
+def test_the_file_before_stays_whatever_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    path = tmp_path / "file"
+    write_whole(path, b"first")
+    calls = count_disk_calls(monkeypatch, lambda: write_whole(path, b"first"))
+    assert calls >= 4  # the write, its sync, the rename, and the sync of the folder
+    for failing in range(calls):
+        with (
+            fail_disk_call(monkeypatch, failing, errno.ENOSPC),
+            pytest.raises(MemlmError, match=r"cannot write .*file: No space left on device"),
+        ):
+            write_whole(path, b"second")
+        assert path.read_bytes() in (b"first", b"second")
+        assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_the_file_is_on_disk_before_its_rename_and_the_rename_after_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    events: list[str] = []
+    fsync, replace = os.fsync, os.replace
+
+    def synced(descriptor: int) -> None:
+        events.append("folder" if os.path.samestat(os.fstat(descriptor), tmp_path.stat()) else "file")
+        fsync(descriptor)
+
+    def replaced(*paths: str) -> None:
+        events.append("rename")
+        replace(*paths)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    write_whole(tmp_path / "file", b"data")
+    assert events == ["file", "rename", "folder"]
+
+
+def refuse() -> None:
+    raise BlockingIOError("busy")
+
+
+def test_a_lock_has_one_holder_and_its_file_goes_with_it(tmp_path: Path):
+    path = tmp_path / "lock"
+    with lock(path, busy=refuse):
+        assert path.exists()
+        with pytest.raises(BlockingIOError), lock(path, busy=refuse):
+            pass
+        assert path.exists()
+    assert not path.exists()
+    with pytest.raises(KeyError), lock(path, busy=refuse):
+        raise KeyError
+    with lock(path, busy=refuse):
+        pass
+
+
+def test_a_waiter_says_so_once(tmp_path: Path):
+    said, took = [], threading.Event()
+
+    def wait() -> None:
+        with lock(tmp_path / "lock", busy=lambda: said.append("busy")):
+            took.set()
+
+    with lock(tmp_path / "lock", busy=refuse):
+        thread = threading.Thread(target=wait)
+        thread.start()
+        assert not took.wait(0.2)
+    thread.join(60)
+    assert took.is_set()
+    assert said == ["busy"]
+
+
+def test_a_waiter_does_not_hold_the_file_that_its_holder_has_removed(tmp_path: Path):
+    """The waiter has opened the file before it is removed: only a lock on the file that is there now counts."""
+    path = tmp_path / "lock"
+    command = [sys.executable, "-c", HOLD, str(path)]
+    holding = ExitStack()
+    holding.enter_context(lock(path, busy=refuse))
+    with holding, subprocess.Popen(command, cwd=REPOSITORY, text=True, stdin=PIPE, stdout=PIPE) as other:
+        try:
+            assert other.stdout is not None
+            assert other.stdout.readline() == "waiting\n"
+            holding.close()
+            assert other.stdout.readline() == "held\n"
+            with pytest.raises(BlockingIOError), lock(path, busy=refuse):
+                pass
+            other.communicate("go on\n", timeout=60)
+        finally:
+            other.kill()
+    with lock(path, busy=refuse):
+        pass
