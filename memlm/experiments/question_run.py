@@ -28,7 +28,7 @@ from memlm.models.build import build_answerer
 from memlm.models.device import choose_device
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder, free_folder
-from memlm.runs.summary import by_task, read_summary, task_folder, together
+from memlm.runs.summary import errors_by_task, join_summaries, read_summary, task_folder
 from memlm.training.interfaces import Observer, Observers, Requests
 from memlm.training.learner import Learner
 from memlm.training.loop import train
@@ -57,11 +57,11 @@ class QuestionRun:
             folder = task_folder(self.run.path, number)
             if _is_done(folder, self.config):
                 continue
-            with RunFolder(folder).held():
+            with RunFolder(folder).locked():
                 run = self._task_run(folder, number)
                 if _train_model(run, [number], observers, requests, self.init_from) is None:
                     return None
-        summary = together([read_summary(task_folder(self.run.path, number)) for number in self.numbers])
+        summary = join_summaries([read_summary(task_folder(self.run.path, number)) for number in self.numbers])
         self.run.write_json("summary.json", summary)
         return summary
 
@@ -89,8 +89,8 @@ def start(
     which = "joint" if config.train.joint else f"task-{config.train.task}"
     path = run_dir or free_folder(f"{config.dataset}-{which}-{config.train.size}-{config.model.label}")
     run = RunFolder(path)
-    run.check_room(overwrite=overwrite)
-    with run.held():
+    run.check_free(overwrite=overwrite)
+    with run.locked():
         facts: dict[str, Any] = {} if init_from is None else {"init_from": init_from.fact}
         run = RunFolder.create(path, config, overwrite=overwrite, **facts)
         yield QuestionRun(run=run, config=config, numbers=numbers, absent=absent, init_from=init_from)
@@ -99,7 +99,7 @@ def start(
 @contextmanager
 def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[QuestionRun]:
     """A run that goes on, with `changes` of settings that are safe to change."""
-    with run.held():
+    with run.locked():
         before = run.manifest().question_config.train.epochs
         if run.read_json("summary.json") and changes.get("epochs", before) <= before:
             raise MemlmError(f"{run.path} has finished: give more --epochs, or `memlm eval {run.path}`")
@@ -171,7 +171,7 @@ def _questions(run: RunFolder, numbers: Sequence[int], init_from: StartingPoint 
     if began_with != data.sha256:
         raise MemlmError(f"the questions of {config.dataset} are not those that {run.path} began with: put those back")
     run.write_json("env.json", run.environment() | {"data_sha256": data.sha256})
-    run.note_made_with(config, data.words)
+    run.write_settings(config, data.words)
     return config, data
 
 
@@ -225,7 +225,7 @@ def judge_restarts(learner: QuestionLearner, data: Tasks, run: RunFolder) -> dic
         raise MemlmError("no restart has a finite cost: try a lower --lr or --clip")
     checkpoint.save(run.best, learner.extract(best), {"step": learner.steps, "seed": config.seeds[best]})
     return {
-        **by_task(test.wrong[best], data.test_task_of),
+        **errors_by_task(test.wrong[best], data.test_task_of),
         "best": best,
         "restarts": [
             {
@@ -233,7 +233,7 @@ def judge_restarts(learner: QuestionLearner, data: Tasks, run: RunFolder) -> dic
                 "train_error": 100 * float(train_error[r]),
                 "train_cost": float(train_cost[r]),
                 "test_error": 100 * float(test.wrong[r].mean()),
-                "tasks": by_task(test.wrong[r], data.test_task_of)["tasks"],
+                "tasks": errors_by_task(test.wrong[r], data.test_task_of)["tasks"],
             }
             for r in range(config.restarts)
         ],

@@ -77,8 +77,8 @@ def created_run(
     """A run's folder, held; a free one in runs/ if no path is given. `facts` is what settings leave open."""
     path = path or free_folder(f"{Path(config.dataset).name}-{config.model.label}")
     run = RunFolder(path)
-    run.check_room(overwrite=overwrite)
-    with run.held():
+    run.check_free(overwrite=overwrite)
+    with run.locked():
         yield RunFolder.create(path, config, data.vocabulary, overwrite=overwrite, data_sha256=data.sha256, **facts)
 
 

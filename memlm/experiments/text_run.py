@@ -19,6 +19,7 @@ from memlm.errors import MemlmError
 from memlm.evaluation import records
 from memlm.evaluation.passport import Passport
 from memlm.evaluation.perplexity import Tick
+from memlm.evaluation.wording import SCORED_SPLITS
 from memlm.experiments.start import StartingPoint, created_run, refuse_half_begun
 from memlm.inference import evaluation as scores
 from memlm.inference.load import load_text
@@ -33,7 +34,6 @@ from memlm.training.metrics import restarts_summary
 from memlm.training.observers import AttentionPictures, TensorBoard
 from memlm.training.text import SingleLearner, StackedLearner, TextLearner
 
-SCORED = ("valid", "test")  # the splits that a finished run has figures of
 RESULTS = ("perplexity", "word_perplexity", "bits_per_character")  # of a passport, in summary.json
 
 
@@ -68,7 +68,7 @@ def score(run: RunFolder, data: TextDataset, device: str, tick: Tick) -> dict[st
     """Score the run's best state on each split, and keep the evaluations with the run."""
     trained = load_text(run.path, device=device)
     passports = {}
-    for split in SCORED:
+    for split in SCORED_SPLITS:
         evaluation = scores.score(trained, data, split, tick=tick)
         records.record(run, evaluation)
         passports[split] = evaluation.passport
@@ -130,7 +130,7 @@ def start(
 @contextmanager
 def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[TextRun]:
     """A run that goes on from its checkpoint `last`, or from its beginning if there is none yet."""
-    with run.held():
+    with run.locked():
         manifest = run.manifest()
         config = manifest.text_config
         if not config.model.trained:

@@ -32,7 +32,7 @@ def text(vocabulary: Vocabulary) -> EncodedText:
 
 
 def test_a_passport_by_hand(text: EncodedText):
-    found = passport.make(NATS, text, facts(), memory_size=None, floor_nats=8.0)
+    found = passport.make_passport(NATS, text, facts(), memory_size=None, floor_nats=8.0)
     assert (found["tokens"], found["skipped"], found["oov"], found["words"]) == (8, 0, 1, 8)
     assert found["nats"] == 16
     assert found["perplexity"] == found["word_perplexity"] == pytest.approx(math.exp(2))
@@ -47,7 +47,7 @@ def test_a_passport_by_hand(text: EncodedText):
 
 def test_a_passport_of_the_facebook_protocol(text: EncodedText):
     # With a memory of 2 the first 3 tokens are skipped, dog among them; the 5 others fill 128 places.
-    found = passport.make(NATS, text, facts("facebook"), memory_size=2)
+    found = passport.make_passport(NATS, text, facts("facebook"), memory_size=2)
     assert (found["tokens"], found["skipped"], found["oov"]) == (128, 3, 0)
     expected = 25 * 7.0 + 1.0 + 0.5 + 3.0
     assert found["nats"] == pytest.approx(expected)
@@ -58,7 +58,7 @@ def test_a_passport_of_the_facebook_protocol(text: EncodedText):
 def test_unknown_words_alone_have_no_perplexity_without_them(vocabulary: Vocabulary):
     text = encode([["dog"]], Vocabulary(vocabulary.words))
     only = EncodedText(tokens=text.tokens[:1], unknown=text.unknown, words=1, characters=4)
-    found = passport.make(np.ones(1), only, facts(), memory_size=None)
+    found = passport.make_passport(np.ones(1), only, facts(), memory_size=None)
     assert found["oov"] == 1
     assert found["perplexity_without_oov"] is None
 
@@ -105,7 +105,7 @@ class Kept:
         monkeypatch.setattr("memlm.runs.checkpoint.step_of", lambda folder: 1)
 
     def keep(self, nats: np.ndarray, text: EncodedText, protocol: str = "exact", **wrappers: object) -> None:
-        made = passport.make(nats, text, facts(protocol, **wrappers), memory_size=2)
+        made = passport.make_passport(nats, text, facts(protocol, **wrappers), memory_size=2)
         records.record(self.run, records.Evaluation(passport=made, nats=nats, word_nats=nats))
 
 
@@ -137,11 +137,11 @@ def test_a_wrapped_model_has_an_evaluation_of_its_own(kept: Kept, text: EncodedT
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda whole: None, "keeps no nats of the tokens of test: run `memlm eval"),
+        (lambda whole: None, "has no nats per token of test: run `memlm eval"),
         (lambda whole: whole[:-1], "is damaged or can't be read: run `memlm eval"),
         (lambda whole: b"", "is damaged or can't be read: run `memlm eval"),
         (lambda whole: whole.replace(b'"nats"', b'"cats"'), "is damaged or can't be read: run `memlm eval"),
-        (lambda whole: whole[:-1] + b"\x40", "is not of the evaluation in evaluations.json: run `memlm eval"),
+        (lambda whole: whole[:-1] + b"\x40", "does not match the evaluation in evaluations.json: run `memlm eval"),
     ],
 )
 def test_nats_that_are_not_those_of_the_figure_are_refused(damage: Any, message: str, kept: Kept):
@@ -156,7 +156,7 @@ def test_nats_of_a_huge_split_are_not_kept(tmp_path: Path, text: EncodedText, mo
     kept = Kept(tmp_path / "run", monkeypatch)
     kept.keep(NATS, text)
     assert not kept.file.exists()
-    with pytest.raises(MemlmError, match="test has more than 7 tokens: the nats of each are not kept"):
+    with pytest.raises(MemlmError, match="test has more than 7 tokens: the nats per token are not kept"):
         records.best_nats(kept.run, "test")
 
 

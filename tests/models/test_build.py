@@ -62,7 +62,7 @@ class GRU(LanguageModel):
         self.gru = nn.GRU(config.units, config.units, batch_first=True)
         self.head = output_layer(config, vocabulary_size, bias=True)
 
-    def draw(self, values: Tensor, generator: torch.Generator) -> None:
+    def draw_weights(self, values: Tensor, generator: torch.Generator) -> None:
         values.uniform_(-0.1, 0.1, generator=generator)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -178,7 +178,7 @@ def test_what_is_not_registered_is_refused():
         MemlmError, match=r"GRUConfig is not registered: register its model first, with memlm\.register"
     ):
         Config(model=GRUConfig())
-    with pytest.raises(MemlmError, match=r"GRUConfig has no model: register one first, with memlm\.register"):
+    with pytest.raises(MemlmError, match=r"GRUConfig has no model: register one with memlm\.register"):
         build(GRUConfig(), vocabulary_size=V)
     with pytest.raises(
         MemlmError, match=r"unknown model 'gru': .*a model defined outside of memlm must be registered"

@@ -12,9 +12,9 @@ from memlm.evaluation.perplexity import token_nats
 from memlm.inference.streams.adapted import Adapted, tune
 from memlm.inference.streams.cache import CacheStream, CacheWeights
 from memlm.inference.streams.dynamic import DynamicStream, DynamicWeights, gradient_rms
-from memlm.inference.streams.mixture import MixtureStream, fit_weights
+from memlm.inference.streams.mixture import MixtureStream, mixture_weights
 from memlm.inference.streams.stream import ModelStream, Stream, blocks, stream_nats
-from memlm.inference.streams.tuning import climb
+from memlm.inference.streams.tuning import hill_climb
 from memlm.models.base import LanguageModel
 from memlm.models.build import build_initialised
 
@@ -87,7 +87,7 @@ def test_looking_ahead_is_what_reading_finds(name: str, adapt: Open, tokens: np.
     model = make(name)
     stream = adapt(model)
     for block in blocks(tokens[:30], stream.device, size=1):
-        ahead = stream.ahead()
+        ahead = stream.predict_next()
         assert float(ahead.exp().sum()) == pytest.approx(1, abs=1e-9)
         np.testing.assert_allclose(stream.read(block)[0], ahead, rtol=1e-9)
 
@@ -160,7 +160,7 @@ def test_fitted_weights_are_the_likeliest(rng: np.random.Generator):
     nats = [rng.exponential(2, size=400) for _ in range(3)]
     nats[1][3] = np.inf  # a word that a predictor holds for impossible
     impossible = [np.append(of_one, np.inf) for of_one in nats]
-    weights = fit_weights(nats)
+    weights = mixture_weights(nats)
     assert weights.sum() == pytest.approx(1)
 
     def cost(w: np.ndarray) -> float:
@@ -170,18 +170,18 @@ def test_fitted_weights_are_the_likeliest(rng: np.random.Generator):
         assert cost(weights) <= cost(rng.dirichlet([1, 1, 1])) + 1e-9
         near = np.abs(weights + rng.normal(scale=0.01, size=3))
         assert cost(weights) <= cost(near / near.sum()) + 1e-7
-    np.testing.assert_array_equal(fit_weights(impossible), weights)
-    np.testing.assert_allclose(fit_weights([nats[0], nats[0] + 5]), [1, 0], atol=1e-3)
+    np.testing.assert_array_equal(mixture_weights(impossible), weights)
+    np.testing.assert_allclose(mixture_weights([nats[0], nats[0] + 5]), [1, 0], atol=1e-3)
 
 
 def test_climbing_stops_where_neighbours_are_no_better_and_leaves_what_is_infinite():
     def cost(value: float) -> float:
         return math.inf if value > 5 else (value - 4) ** 2
 
-    assert climb((1, 2, 3, 4, 5, 6), 2, cost) == 4
-    assert climb((1, 2), 2, cost) == 2
-    assert climb((3, 4, 5, 6, 7, 8), 7, cost) == 4
-    assert climb((0, 9), 9, cost) == 0
+    assert hill_climb((1, 2, 3, 4, 5, 6), 2, cost) == 4
+    assert hill_climb((1, 2), 2, cost) == 2
+    assert hill_climb((3, 4, 5, 6, 7, 8), 7, cost) == 4
+    assert hill_climb((0, 9), 9, cost) == 0
 
 
 def test_tuning_lowers_the_perplexity_of_what_it_is_tuned_on(
@@ -198,7 +198,7 @@ def test_tuning_lowers_the_perplexity_of_what_it_is_tuned_on(
     )
     costs = [
         float(np.concatenate(list(stream_nats(stream, tokens))).mean())
-        for stream in (ModelStream(model), adapted.inner(), adapted.stream())
+        for stream in (ModelStream(model), adapted.inner_stream(), adapted.stream())
     ]
     assert adapted.adaptation.cache is not None
     assert adapted.adaptation.dynamic is not None
