@@ -38,7 +38,7 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
     found = compare(*runs, protocol=protocol)
     if not isinstance(found, TextComparison):
         if plot is not None:
-            raise MemlmError("--plot is only for language models: leave it out for runs of question answering")
+            raise MemlmError("runs of question answering have no plot: leave out --plot")
         if not as_json:
             errors.show_together(found.rows)
     else:

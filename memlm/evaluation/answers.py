@@ -62,7 +62,7 @@ def finds_support(model: Answerer, feed: Feed, questions: QuestionSet) -> npt.ND
     A hop whose highest weight is that of the null memory does not count. The model has one restart, and `feed` is made
     from the questions. The result is None for a model without a memory.
     """
-    found = np.zeros(len(questions), np.bool_)
+    supported = np.zeros(len(questions), np.bool_)
     for at in range(0, len(questions), AT_ONCE):
         numbers = np.arange(at, min(at + AT_ONCE, len(questions)))
         _, weights = model(feed(numbers[None]))
@@ -72,8 +72,8 @@ def finds_support(model: Answerer, feed: Feed, questions: QuestionSet) -> npt.ND
             weight, highest = hop[0].double().max(dim=1)  # the last slots of S, as many as the longest story has
             slots = highest.cpu().numpy() + questions.supporting.shape[1] - hop.shape[2]
             to_a_sentence = (weight > 1 - hop[0].double().sum(dim=1)).cpu().numpy()
-            found[numbers] |= questions.supporting[numbers, slots] & to_a_sentence
-    return found
+            supported[numbers] |= questions.supporting[numbers, slots] & to_a_sentence
+    return supported
 
 
 def support_share(model: Answerer, feed: Feed, questions: QuestionSet) -> float | None:
@@ -82,8 +82,8 @@ def support_share(model: Answerer, feed: Feed, questions: QuestionSet) -> float 
     None if there are no such questions, or if the model has no memory.
     """
     known = questions.supporting.any(axis=1)
-    found = finds_support(model, feed, questions)
-    return None if found is None or not known.any() else float(found[known].mean())
+    supported = finds_support(model, feed, questions)
+    return None if supported is None or not known.any() else float(supported[known].mean())
 
 
 LIKELIEST = 5  # answers in a result

@@ -36,8 +36,8 @@ def evaluate(
     """
     from memlm.inference.load import load  # here, because it imports this module
 
-    found: TrainedModel | TrainedTasks = load(model) if isinstance(model, str | Path) else model
-    return found.evaluate(split, protocol=protocol)
+    trained: TrainedModel | TrainedTasks = load(model) if isinstance(model, str | Path) else model
+    return trained.evaluate(split, protocol=protocol)
 
 
 def read_split(model: "TrainedModel", *splits: str) -> TextDataset:

@@ -134,8 +134,10 @@ def _parts(stream: Stream, vocabulary: Vocabulary, text: EncodedText) -> Iterato
         rows = stream.read(block)
         log_p = rows.gather(1, block[:, None])
         ranks = 1 + (rows > log_p).sum(dim=1)
-        for token, found, rank in zip(block.tolist(), log_p.squeeze(1).tolist(), ranks.tolist(), strict=True):
-            yield Part(vocabulary.words[token], found, rank, oov=next(index) in unknown)
+        for token, log_probability, rank in zip(
+            block.tolist(), log_p.squeeze(1).tolist(), ranks.tolist(), strict=True
+        ):
+            yield Part(vocabulary.words[token], log_probability, rank, oov=next(index) in unknown)
 
 
 def _scored_token(word: str, parts: Sequence[Part], *, oov: bool, words_are_tokens: bool) -> ScoredToken:

@@ -40,7 +40,7 @@ def test_a_run_of_questions_says_what_it_is(tmp_path: Path):
     assert found.answers_questions
     assert found.question_config.model.name == "memn2n-qa"
     assert found.words.words == words.words
-    with pytest.raises(MemlmError, match="run is a run of question answering: use `memlm ask` and `memlm eval`"):
+    with pytest.raises(MemlmError, match="run is a run of question answering: use `memlm ask` or `memlm eval`"):
         _ = found.text_config
 
 
