@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class Commands(click.Group):
-    """Imports the module of a command only when it is used. An error that a user can fix is one line, with status 2."""
+    """Imports the module of a command only when it is used. An error that a user can fix is one line, status 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """All verbs, in the order in which they are used."""
