@@ -1,4 +1,4 @@
-"""A model that is counted in one pass over the text, not trained: its run folder is as that of one that is trained."""
+"""Runs of models that are counted in one pass over the text. Their folders look like those of trained models."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -14,8 +14,8 @@ from memlm.data.dataset import TextDataset
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.evaluation.passport import Passport
 from memlm.evaluation.perplexity import token_nats, total
-from memlm.experiments.start import created_run
-from memlm.experiments.text_run import score, summarise
+from memlm.experiments.start import new_run
+from memlm.experiments.text_run import run_name, score, summarise
 from memlm.models.build import build_initialised
 from memlm.models.ngram.kneser_ney import KneserNey
 from memlm.models.ngram.smoothing import SmoothedNgrams
@@ -28,26 +28,26 @@ from memlm.training.observers import results_of
 
 
 class _Stopped(Exception):  # noqa: N818, it is no error
-    """A stop was asked for."""
+    """A stop was requested."""
 
 
 @dataclass(kw_only=True)
 class CountedRun:
-    """A run, its data and its model, ready to count. `found` is told each order of n-grams as it is counted."""
+    """A run, its data and its model, ready to count. `found` is called for each order of n-grams."""
 
     run: RunFolder
     config: Config
     data: TextDataset
     model: KneserNey
-    passports: dict[str, Passport] = field(default_factory=dict)  # at the end: the figures, by split
+    passports: dict[str, Passport] = field(default_factory=dict)  # at the end: the evaluation, by split
     orders: int
     counted: bool = False
     found: Callable[[int, SmoothedNgrams], None] = lambda order, found: None
 
     def train(self, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
-        """Count the training split and score; what summary.json holds, or None if stopped. Nothing is observed.
+        """Count the training split and evaluate. Returns the content of summary.json, or None if stopped.
 
-        If it is stopped while it counts, nothing is kept.
+        Observers are not called. If it is stopped while it counts, nothing is saved.
         """
 
         def check_stop(done: int, total: int) -> None:
@@ -66,7 +66,7 @@ class CountedRun:
         return summary
 
     def _count(self, check_stop: Callable[[int, int], None]) -> None:
-        """Keep the model as the best state, after one epoch of one step."""
+        """Save the model as the best state, after one epoch of one step."""
         began, orders = time.perf_counter(), self.orders
         for order, smoothed in enumerate(self.model.count(self.data.splits["train"].tokens), start=1):
             self.found(order, smoothed)
@@ -91,5 +91,6 @@ def start(
     model = build_initialised(config.model, vocabulary_size=len(data.vocabulary), eos=data.vocabulary.eos, seed=0)
     assert isinstance(model, KneserNey)
     assert isinstance(config.model, KneserNeyConfig)
-    with created_run(config, data, run_dir, overwrite=overwrite, device="cpu") as run:
+    facts: dict[str, Any] = {"data_sha256": data.sha256, "device": "cpu"}
+    with new_run(run_dir, run_name(config), config, data.vocabulary, overwrite=overwrite, **facts) as run:
         yield CountedRun(run=run, config=config, data=data, model=model, orders=config.model.order)

@@ -1,4 +1,4 @@
-"""Runs of question answering: a model of one task or of all, or a folder of runs with a model a task.
+"""Runs of question answering: a model of one task or of all tasks, or a folder of runs with one model per task.
 
 [C] is the code of Sukhbaatar et al. 2015, https://github.com/facebookarchive/MemNN.
 """
@@ -22,12 +22,12 @@ from memlm.evaluation.inputs import Feed
 from memlm.evaluation.perplexity import Tick
 from memlm.evaluation.plots.pictures import pixels
 from memlm.evaluation.plots.story import attention_over_story
-from memlm.experiments.start import StartingPoint, refuse_half_begun
+from memlm.experiments.start import StartingPoint, new_run, refuse_half_begun
 from memlm.inference.ask import ask
 from memlm.models.build import build_answerer
 from memlm.models.device import choose_device
 from memlm.runs import checkpoint
-from memlm.runs.folder import RunFolder, free_folder
+from memlm.runs.folder import RunFolder
 from memlm.runs.summary import errors_by_task, join_summaries, read_summary, task_folder
 from memlm.training.interfaces import Observer, Observers, Requests
 from memlm.training.learner import Learner
@@ -38,18 +38,18 @@ from memlm.training.questions import QuestionLearner
 
 @dataclass(kw_only=True)
 class QuestionRun:
-    """A run of one task, of all tasks together or of each on its own, ready to train."""
+    """A run of one task, of all tasks jointly, or of each task on its own, ready to train."""
 
     run: RunFolder
     config: QAConfig
     numbers: Sequence[int]  # of the tasks
-    absent: Sequence[str] = ()  # why other tasks of the dataset are left out, a line each
+    absent: Sequence[str] = ()  # one line for each task that is missing, with the reason
     init_from: StartingPoint | None = None
 
     def train(self, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
-        """Train what is left to train. What summary.json holds; None if stopped. Tasks that are done stay as they are.
+        """Train all tasks that are not finished. Returns the content of summary.json, or None if stopped.
 
-        Each task is trained under its own folder's lock, as it may be resumed alone.
+        Each task trains under the lock of its own folder, because it may be resumed alone.
         """
         if not is_collection(self.config):
             return _train_model(self.run, self.numbers, observers, requests, self.init_from)
@@ -66,7 +66,7 @@ class QuestionRun:
         return summary
 
     def _task_run(self, folder: Path, number: int) -> RunFolder:
-        """The run of a task, made or gone on with, under the settings of this run that are safe to change."""
+        """The run of a task, new or resumed, with the settings of this run that are safe to change."""
         train = self.config.train
         if (folder / "config.toml").exists():
             run = RunFolder.open(folder)
@@ -81,24 +81,18 @@ class QuestionRun:
 def start(
     config: QAConfig, run_dir: Path | None, *, overwrite: bool, init_from: StartingPoint | None = None
 ) -> Iterator[QuestionRun]:
-    """A new run, which no other process trains meanwhile."""
+    """A new run. No other process can train in its folder meanwhile."""
     config = config.resolved()
-    numbers, absent = tasks.task_numbers(
-        config.dataset, config.train
-    )  # what is not there is said before a folder is made
+    numbers, absent = tasks.task_numbers(config.dataset, config.train)
     which = "joint" if config.train.joint else f"task-{config.train.task}"
-    path = run_dir or free_folder(f"{config.dataset}-{which}-{config.train.size}-{config.model.label}")
-    run = RunFolder(path)
-    run.check_free(overwrite=overwrite)
-    with run.locked():
-        facts: dict[str, Any] = {} if init_from is None else {"init_from": init_from.fact}
-        run = RunFolder.create(path, config, overwrite=overwrite, **facts)
+    name = f"{config.dataset}-{which}-{config.train.size}-{config.model.label}"
+    with new_run(run_dir, name, config, overwrite=overwrite, init_from=init_from) as run:
         yield QuestionRun(run=run, config=config, numbers=numbers, absent=absent, init_from=init_from)
 
 
 @contextmanager
 def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[QuestionRun]:
-    """A run that goes on, with `changes` of settings that are safe to change."""
+    """A run that resumes, with `changes` to settings that are safe to change."""
     with run.locked():
         before = run.manifest().question_config.train.epochs
         if run.read_json("summary.json") and changes.get("epochs", before) <= before:
@@ -108,14 +102,14 @@ def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[QuestionRun]:
 
 
 def opened(run: RunFolder) -> QuestionRun:
-    """A run that was made before, to be trained on."""
+    """An existing run, ready to train further."""
     config = run.manifest().question_config
     numbers, absent = tasks.task_numbers(config.dataset, config.train)
     return QuestionRun(run=run, config=config, numbers=numbers, absent=absent)
 
 
 def note_resume(run: RunFolder, changes: Mapping[str, Any]) -> None:
-    """Change settings of a run that goes on, and note in env.json that it does."""
+    """Change settings of a run that resumes, and record in env.json that it does."""
     config = run.manifest().question_config
     config = dataclasses.replace(config, train=config.train.replace(changes))
     run.note_resume(device=str(choose_device(config.train.device)))
@@ -123,7 +117,7 @@ def note_resume(run: RunFolder, changes: Mapping[str, Any]) -> None:
 
 
 def _is_done(folder: Path, config: QAConfig) -> bool:
-    """Whether the run of a task has had as many epochs as are asked for."""
+    """Whether the run of a task has finished with at least as many epochs as these settings."""
     done = (folder / "summary.json").exists()
     return done and RunFolder.open(folder).manifest().question_config.train.epochs >= config.train.epochs
 
@@ -135,10 +129,7 @@ def _train_model(
     requests: Requests,
     init_from: StartingPoint | None,
 ) -> dict[str, Any] | None:
-    """Train the model of a run that was made or stopped before, keep the best restart, and return the summary.
-
-    None if it was stopped.
-    """
+    """Train the model of a new or stopped run, keep the best restart, and return the summary; None if stopped."""
     config, data = _questions(run, numbers, init_from)
     learner = _learner(run, config, data)
     if init_from is not None and not checkpoint.exists(run.last):
@@ -153,9 +144,9 @@ def _train_model(
 
 
 def _questions(run: RunFolder, numbers: Sequence[int], init_from: StartingPoint | None) -> tuple[QAConfig, Tasks]:
-    """The questions of a run, and its settings with a memory no larger than its stories.
+    """The questions of a run, and its settings with a memory no larger than the longest story.
 
-    Raises MemlmError if they are not those that the run began with.
+    Raises MemlmError if the questions have changed since the run began.
     """
     config, words = run.manifest().question_config, _words(run, init_from)
     size, memory_size = config.train.size, config.model.memory_size
@@ -169,14 +160,14 @@ def _questions(run: RunFolder, numbers: Sequence[int], init_from: StartingPoint 
         )
     began_with = run.environment().setdefault("data_sha256", data.sha256)
     if began_with != data.sha256:
-        raise MemlmError(f"the questions of {config.dataset} are not those that {run.path} began with: put those back")
+        raise MemlmError(f"the questions of {config.dataset} have changed since {run.path} began: restore them")
     run.write_json("env.json", run.environment() | {"data_sha256": data.sha256})
     run.write_settings(config, data.words)
     return config, data
 
 
 def _words(run: RunFolder, init_from: StartingPoint | None) -> WordList | None:
-    """The vocabulary of a run that starts from another's weights; None: that of the training questions."""
+    """The vocabulary of a run that starts from the weights of another; None if it comes from the questions."""
     if init_from is not None:
         return init_from.vocabulary
     if not run.environment().get("init_from"):
@@ -212,9 +203,9 @@ def _about(config: QAConfig, learner: QuestionLearner) -> dict[str, Any]:
 
 
 def judge_restarts(learner: QuestionLearner, data: Tasks, run: RunFolder) -> dict[str, Any]:
-    """Judge the restarts by their training error, keep the best one, and return the run's figures.
+    """Choose the restart with the lowest training error, save it as `best`, and return the results.
 
-    Equal training errors are told apart by the training cost.
+    The training loss decides between equal training errors.
     """
     model, config = learner.model, learner.config
     train = answer_all(model, learner.feed, learner.train)
@@ -222,7 +213,7 @@ def judge_restarts(learner: QuestionLearner, data: Tasks, run: RunFolder) -> dic
     train_error, train_cost = train.wrong.mean(axis=1), np.nan_to_num(train.nats.mean(axis=1), nan=np.inf)
     best = int(np.lexsort((train_cost, train_error))[0])
     if not np.isfinite(train_cost[best]):
-        raise MemlmError("no restart has a finite cost: try a lower --lr or --clip")
+        raise MemlmError("no restart has a finite loss: try a lower --lr or --clip")
     checkpoint.save(run.best, learner.extract(best), {"step": learner.steps, "seed": config.seeds[best]})
     return {
         **errors_by_task(test.wrong[best], data.test_task_of),
@@ -241,7 +232,7 @@ def judge_restarts(learner: QuestionLearner, data: Tasks, run: RunFolder) -> dic
 
 
 class StoryPictures(Observer):
-    """At the end a story of each task among TensorBoard's pictures, with the attention of the best restart."""
+    """At the end, one story per task as a picture in TensorBoard, with the attention of the best restart."""
 
     def __init__(self, board: TensorBoard, data: Tasks) -> None:
         self.board, self.data = board, data

@@ -1,4 +1,4 @@
-"""Signals that ask a training to stop or to save."""
+"""Signals that request a stop or a checkpoint."""
 
 import signal
 import sys
@@ -9,10 +9,10 @@ from typing import Any, Self
 
 
 class SignalRequests:
-    """SIGINT and SIGTERM ask for a stop, a second one interrupts at once; SIGUSR1 asks for a checkpoint.
+    """SIGINT and SIGTERM request a stop, and a second one interrupts at once. SIGUSR1 requests a checkpoint.
 
-    At the end of its `with` block signals do again what they did before. In another thread than the main one, which
-    no signal reaches, nobody asks.
+    The earlier handlers are back at the end of its `with` block. Outside of the main thread, which alone receives
+    signals, there are no requests.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class SignalRequests:
         self._handle(signal.SIGUSR1, self._receive_save)
 
     def heed_stops(self) -> None:
-        """From now on there is something to save before a stop."""
+        """Handle stops from now on, when there is something to save."""
         for number in (signal.SIGINT, signal.SIGTERM):
             self._handle(number, self._receive_stop)
 
@@ -42,7 +42,7 @@ class SignalRequests:
         return bool(self.exit_status)
 
     def save(self) -> bool:
-        """Whether to save and go on; asking takes the request back."""
+        """Whether to save and continue. The call clears the request."""
         asked, self._save = self._save, False
         return asked
 

@@ -1,4 +1,4 @@
-"""How a run begins: in a folder of its own, with new weights or those of another run."""
+"""The start of a run: its folder, and the weights of another run if it starts from them."""
 
 import dataclasses
 from collections.abc import Iterator
@@ -9,7 +9,6 @@ from typing import Any
 
 from memlm.config.data import DataConfig
 from memlm.config.run import Config, QAConfig
-from memlm.data.dataset import TextDataset
 from memlm.data.vocabulary.words import Vocabulary, WordList
 from memlm.errors import MemlmError
 from memlm.runs import checkpoint
@@ -19,7 +18,7 @@ from memlm.runs.folder import RunFolder, free_folder
 
 @dataclass(frozen=True, kw_only=True)
 class StartingPoint:
-    """The weights of a run that another one starts from (`--init-from`), with its settings and vocabulary."""
+    """The weights, settings and vocabulary of the run that a new run starts from (`--init-from`)."""
 
     run: RunFolder
     config: Config | QAConfig
@@ -28,7 +27,7 @@ class StartingPoint:
 
     @classmethod
     def of(cls, path: Path) -> "StartingPoint":
-        """The best state of a run. Raises MemlmError if it has none, or is of a model without weights."""
+        """The best state of a run. Raises MemlmError if there is none, or if the model has no weights."""
         run = RunFolder.open(path)
         manifest = run.manifest()
         config = manifest.config
@@ -47,9 +46,9 @@ class StartingPoint:
         return self.vocabulary
 
     def settings_for(self, config: Config) -> Config:
-        """The settings of a language model that starts here: a text becomes tokens as it did for the run.
+        """The settings of a language model that starts from here, with the run's own settings of the text.
 
-        Raises MemlmError for other settings of the text, and for a model that is counted.
+        Raises MemlmError if they ask for other settings of the text, or for a model that is counted.
         """
         if not config.model.trained:
             raise MemlmError(f"{config.model.name} is counted, not trained: it can't start from the weights of a run")
@@ -59,32 +58,44 @@ class StartingPoint:
         asked = config.data.replace({"split": None})
         if asked not in (DataConfig(), own.replace({"split": None})):
             raise MemlmError(
-                f"a run that starts from {self.run.path} has the vocabulary of that: leave out settings of the text"
+                f"a run that starts from {self.run.path} has its vocabulary: leave out the settings of the text"
             )
         return dataclasses.replace(config, data=own)
 
     @property
     def fact(self) -> dict[str, Any]:
-        """What env.json says of it."""
+        """What env.json records about it."""
         sha256 = self.state.meta.get("files", {}).get(checkpoint.MODEL)
         return {"run": str(self.run.path.resolve()), "step": self.state.step, "sha256": sha256}
 
 
 @contextmanager
-def created_run(
-    config: Config, data: TextDataset, path: Path | None, *, overwrite: bool, **facts: Any
+def new_run(
+    path: Path | None,
+    name: str,
+    config: Config | QAConfig,
+    vocabulary: WordList | None = None,
+    *,
+    overwrite: bool,
+    init_from: StartingPoint | None = None,
+    **facts: Any,
 ) -> Iterator[RunFolder]:
-    """A run's folder, held; a free one in runs/ if no path is given. `facts` is what settings leave open."""
-    path = path or free_folder(f"{Path(config.dataset).name}-{config.model.label}")
+    """The folder of a new run, locked: `path`, or a free folder in runs/ with this name.
+
+    `facts` go to env.json, such as what the settings leave to the machine.
+    """
+    path = path or free_folder(name)
+    if init_from is not None:
+        facts["init_from"] = init_from.fact
     run = RunFolder(path)
     run.check_free(overwrite=overwrite)
     with run.locked():
-        yield RunFolder.create(path, config, data.vocabulary, overwrite=overwrite, data_sha256=data.sha256, **facts)
+        yield RunFolder.create(path, config, vocabulary, overwrite=overwrite, **facts)
 
 
 def refuse_half_begun(run: RunFolder) -> None:
-    """Refuse to go on with a run that was to start from the weights of another, and has no checkpoint yet."""
+    """Refuse to resume a run without a checkpoint that should have started from the weights of another."""
     if run.environment().get("init_from"):
         raise MemlmError(
-            f"{run.path} was cut off before its first checkpoint: begin anew with --init-from and --overwrite"
+            f"{run.path} was killed before its first checkpoint: start it again with --init-from and --overwrite"
         )

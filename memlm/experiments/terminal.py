@@ -1,6 +1,6 @@
-"""What a run shows while it trains, in a terminal or a notebook: lines, and a progress bar.
+"""The display of a training in a terminal or a notebook: lines and a progress bar.
 
-It belongs to no command: `memlm train` and `memlm.train` show the same.
+`memlm train` and `memlm.train` share it.
 """
 
 import importlib.util
@@ -34,14 +34,14 @@ from memlm.training.progress import Totals
 Experiment = TextRun | QuestionRun | CountedRun
 EPOCHS = f"{'epoch':>5} {'train ppl':>10} {'valid ppl':>10} {'lr':>9} {'grad norm':>10} {'tokens/s':>9} {'time':>8}"
 ORDERS = f"{'order':>5} {'n-grams':>12} {'D1':>6} {'D2':>6} {'D3+':>6}"
-TO_GO_ON = "memlm train --resume"
+RESUME = "memlm train --resume"
 
 
 class Terminal(Observer):
-    """Lines on standard output, and a bar on standard error while its `with` block lasts.
+    """Lines on standard output and a progress bar on standard error, within a `with` block.
 
-    The bar is shown where that is a terminal or a notebook, from the first time that it is moved on. `title` and
-    `figures` are its texts, with `fields` in them at their first values.
+    The bar appears with its first update, if standard error is a terminal or a notebook. `title` and `figures` are its
+    texts; `fields` are the first values of the fields in them.
     """
 
     def __init__(self, title: str, figures: str, *, to_stderr: bool = False, **fields: Any) -> None:
@@ -66,7 +66,7 @@ class Terminal(Observer):
         self._bar.stop()
 
     def say(self, line: str) -> None:
-        """A line, above the bar where that is on the same terminal."""
+        """Print a line, above the bar if both are on the same terminal."""
         stream = sys.stderr if self._to_stderr else sys.stdout
         if self._console.is_terminal and stream.isatty():
             self._bar.console.print(line, highlight=False, markup=False, soft_wrap=True)
@@ -74,25 +74,25 @@ class Terminal(Observer):
             print(line, file=stream, flush=True)
 
     def saved(self, learner: Learner, asked: bool) -> None:
-        """A line for a checkpoint that was asked for."""
+        """Report a checkpoint that a signal requested."""
         if asked:
             self.say(f"saved at step {learner.steps}")
 
 
 def _can_draw(console: Console) -> bool:
-    """A terminal, or a notebook that has what rich needs for a bar."""
+    """Whether this is a terminal, or a notebook with the package that rich needs for a bar."""
     return console.is_terminal or (console.is_jupyter and importlib.util.find_spec("ipywidgets") is not None)
 
 
 class TextTerminal(Terminal):
-    """A line an epoch, and a bar of the epoch's steps."""
+    """One line per epoch, and a bar for the steps of the epoch."""
 
     def __init__(self) -> None:
         figures = "ppl {task.fields[ppl]:.1f}  loss {task.fields[loss]:.3f}  {task.fields[rate]:,.0f} tokens/s"
         super().__init__("epoch {task.fields[epoch]}", figures, epoch=0, ppl=0.0, loss=0.0, rate=0.0)
 
     def point(self, learner: Learner, recent: Totals, figures: Mapping[str, float]) -> None:
-        """Move the bar on."""
+        """Update the bar."""
         self._bar.update(
             self._task,
             visible=True,
@@ -105,7 +105,7 @@ class TextTerminal(Terminal):
         )
 
     def epoch(self, learner: Learner, metrics: dict[str, Any], best: bool) -> None:
-        """The epoch's line; a star marks the best so far."""
+        """Print the line of an epoch. A star marks the best so far."""
         of_all = f"  {_spread(metrics)}" if "seed" in metrics else ""
         self.say(
             f"{metrics['epoch']:5} {metrics['train_perplexity']:10.2f} {metrics['valid_perplexity']:10.2f} "
@@ -115,13 +115,13 @@ class TextTerminal(Terminal):
 
 
 def _spread(metrics: Mapping[str, Any]) -> str:
-    """Validation of the best and the worst restart, and the seed of the best one."""
+    """Validation perplexity of the best and the worst restart, and the seed of the best."""
     found = [perplexity for perplexity in metrics["valid_perplexity_by_seed"].values() if perplexity is not None]
     return f"{min(found):.2f} to {max(found):.2f}, {metrics['seed']}"
 
 
 class QuestionTerminal(Terminal):
-    """A line for each model that has ended, and a bar of its epochs."""
+    """One line per finished model, and a bar for its epochs."""
 
     def __init__(self, config: QAConfig, *, to_stderr: bool = False) -> None:
         self._config = config
@@ -129,18 +129,18 @@ class QuestionTerminal(Terminal):
         super().__init__("{task.fields[what]}", figures, to_stderr=to_stderr, what="", train=0.0, valid=0.0)
 
     def began(self, learner: Learner, run: RunFolder) -> None:
-        """Say what is trained now."""
+        """Say which tasks are trained now."""
         config, numbers = self._config, learner.tasks  # type: ignore[attr-defined]
         names = task_names(config.dataset)
         self._what = f"task {numbers[0]}: {names[numbers[0] - 1]}" if len(numbers) == 1 else f"{len(numbers)} tasks"
         if learner.steps:
-            self.say(f"{self._what}: going on after epoch {learner.epoch}")
+            self.say(f"{self._what}: resuming after epoch {learner.epoch}")
         linear = config.train.linear_epochs if config.train.linear_start != "no" else 0
         total = config.train.epochs + linear
         self._bar.update(self._task, visible=True, total=total, completed=0, what=self._what)
 
     def epoch(self, learner: Learner, metrics: dict[str, Any], best: bool) -> None:
-        """Move the bar on; a line where an epoch is of all tasks, which takes long enough to be told."""
+        """Update the bar. An epoch of all tasks takes long, so it also gets a line."""
         points = learner.points(metrics)
         train, valid = points["train_error"], points["valid_error"]
         self._bar.update(self._task, completed=metrics["epoch"], train=train, valid=valid)
@@ -153,7 +153,7 @@ class QuestionTerminal(Terminal):
             )
 
     def ended(self, learner: Learner, summary: dict[str, Any] | None) -> None:
-        """The line of a model that has ended."""
+        """Print the line of a finished model."""
         if summary is None:
             return
         best = summary["restarts"][summary["best"]]
@@ -165,7 +165,7 @@ class QuestionTerminal(Terminal):
 
 
 def train(experiment: Experiment, observers: list[Observer], requests: Requests) -> dict[str, Any] | None:
-    """Train an experiment before the user's eyes; its summary, or None if it was stopped."""
+    """Train an experiment and display it. Returns the summary, or None if it was stopped."""
     if isinstance(experiment, QuestionRun):
         return _train_questions(experiment, observers, requests)
     with TextTerminal() as terminal:
@@ -177,8 +177,8 @@ def train(experiment: Experiment, observers: list[Observer], requests: Requests)
         learner = experiment.learner
         if summary is None:
             where = f"at step {learner.steps}, {learner.epoch} epochs done"
-            terminal.say(f"stopped {where}; nothing is lost. To go on:")
-            terminal.say(f"    {TO_GO_ON} {experiment.run.path}")
+            terminal.say(f"stopped {where}; nothing is lost. To resume:")
+            terminal.say(f"    {RESUME} {experiment.run.path}")
             return None
         for line in (*result_lines(summary["best_epoch"], experiment.passports), *_of_restarts(experiment, summary)):
             terminal.say(line)
@@ -191,7 +191,7 @@ def _train_questions(experiment: QuestionRun, observers: list[Observer], request
         for reason in experiment.absent:
             terminal.say(f"left out: {reason}")
         if experiment.train([terminal, *observers], requests) is None:
-            terminal.say(f"stopped; nothing is lost. To go on:\n    {TO_GO_ON} {path}")
+            terminal.say(f"stopped; nothing is lost. To resume:\n    {RESUME} {path}")
             return None
         summary = read_summary(path)
         failed = f"{summary['failed_tasks']} of {len(summary['tasks'])} failed"
@@ -213,7 +213,7 @@ def _count(experiment: CountedRun, terminal: Terminal, requests: Requests) -> di
     elif experiment.counted:
         terminal.say(f"stopped before all was scored: `memlm eval {run}` scores it")
     else:
-        terminal.say(f"stopped; nothing is kept. To count anew, give --run-dir {run} --overwrite")
+        terminal.say(f"stopped; nothing is saved. To count again, give --run-dir {run} --overwrite")
     return summary
 
 
@@ -237,19 +237,19 @@ def _introduction(experiment: TextRun) -> Iterator[str]:
         yield f"{len(seeds)} restarts side by side, of seeds {seeds[0]} to {seeds[-1]}"
     yield from _text(config, experiment.data)
     if learner.steps:
-        yield f"going on after step {learner.steps}"
+        yield f"resuming after step {learner.steps}"
     yield EPOCHS if len(seeds) == 1 else f"{EPOCHS}  valid ppl of all, best seed"
 
 
 def _text(config: Config, data: TextDataset) -> Iterator[str]:
-    """How a text that is one file was split, and what its tokens are."""
+    """How a single file was split, and what its tokens are."""
     if config.data.split:
         yield dataset.split_rule(config.dataset, config.data)
     yield from data_lines(config, data)
 
 
 def _of_restarts(experiment: TextRun, summary: Mapping[str, Any]) -> Iterator[str]:
-    """Which restart is the best, and how far they lie apart, in perplexity per word, piece or character."""
+    """The best restart and the spread of all, in perplexity per word, piece or character."""
     if "restarts" not in summary:
         return
     unit = UNITS[experiment.data.vocabulary.tokenizer]

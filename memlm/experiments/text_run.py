@@ -1,4 +1,4 @@
-"""A run of a language model that is trained: from settings and a text to summary.json."""
+"""Runs of language models that are trained: from settings and a text to summary.json."""
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from memlm.evaluation import records
 from memlm.evaluation.passport import Passport
 from memlm.evaluation.perplexity import Tick
 from memlm.evaluation.wording import SCORED_SPLITS
-from memlm.experiments.start import StartingPoint, created_run, refuse_half_begun
+from memlm.experiments.start import StartingPoint, new_run, refuse_half_begun
 from memlm.inference import evaluation as scores
 from memlm.inference.load import load_text
 from memlm.models.build import build_initialised, build_stacked
@@ -34,7 +34,7 @@ from memlm.training.metrics import restarts_summary
 from memlm.training.observers import AttentionPictures, TensorBoard
 from memlm.training.text import SingleLearner, StackedLearner, TextLearner
 
-RESULTS = ("perplexity", "word_perplexity", "bits_per_character")  # of a passport, in summary.json
+RESULTS = ("perplexity", "word_perplexity", "bits_per_character")  # from a passport to summary.json
 
 
 @dataclass(kw_only=True)
@@ -45,10 +45,12 @@ class TextRun:
     config: Config
     data: TextDataset
     learner: TextLearner
-    passports: dict[str, Passport] = field(default_factory=dict)  # at the end: the figures of the best state, by split
+    passports: dict[str, Passport] = field(
+        default_factory=dict
+    )  # at the end: the evaluation of the best state, by split
 
     def train(self, observers: Sequence[Observer], requests: Requests) -> dict[str, Any] | None:
-        """Train until done or stopped; then score the best state. What summary.json holds; None if stopped."""
+        """Train to the end and evaluate the best state. Returns the content of summary.json, or None if stopped."""
         board = TensorBoard(self.config)
         everyone = Observers([board, AttentionPictures(board), *observers])
         return train(self.learner, self.run, everyone, requests, self._conclude)
@@ -65,7 +67,7 @@ class TextRun:
 
 
 def score(run: RunFolder, data: TextDataset, device: str, tick: Tick) -> dict[str, Passport]:
-    """Score the run's best state on each split, and keep the evaluations with the run."""
+    """Evaluate the best state of a run on each split, and keep the evaluations with the run."""
     trained = load_text(run.path, device=device)
     passports = {}
     for split in SCORED_SPLITS:
@@ -84,7 +86,7 @@ def summarise(
     best_epoch: int,
     steps: int,
 ) -> dict[str, Any]:
-    """What summary.json says of every run of a language model."""
+    """The part of summary.json that all runs of language models have."""
     figures = {f"{split}_{name}": made[name] for split, made in passports.items() for name in RESULTS}
     history = run.metrics()
     return {
@@ -112,31 +114,30 @@ def start(
     vocabulary: Vocabulary | None = None,
     init_from: StartingPoint | None = None,
 ) -> Iterator[TextRun]:
-    """A new run, which no other process trains meanwhile."""
+    """A new run. No other process can train in its folder meanwhile."""
     device = choose_device(config.train.device)
     config = dataset.resolved_config(config)
     data = dataset.load_dataset(config.dataset, config.data, vocabulary=vocabulary)
     check_fits(config, data.splits["train"].tokens)
     config = cutoffs.resolved(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
     learner = _learner(config, data, device)
-    facts: dict[str, Any] = _chosen(learner)
     if init_from is not None:
         learner.start_from(init_from.state)
-        facts["init_from"] = init_from.fact
-    with created_run(config, data, run_dir, overwrite=overwrite, **facts) as run:
+    name, facts = run_name(config), {"data_sha256": data.sha256} | _chosen(learner)
+    with new_run(run_dir, name, config, data.vocabulary, overwrite=overwrite, init_from=init_from, **facts) as run:
         yield TextRun(run=run, config=config, data=data, learner=learner)
 
 
 @contextmanager
 def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[TextRun]:
-    """A run that goes on from its checkpoint `last`, or from its beginning if there is none yet."""
+    """A run that resumes from its checkpoint `last`, or starts again if it has none yet."""
     with run.locked():
         manifest = run.manifest()
         config = manifest.text_config
         if not config.model.trained:
             raise MemlmError(
-                f"{run.path} is of {config.model.name}, which is counted at once: there is nothing to go on with; "
-                f"to count anew, give --run-dir {run.path} --overwrite"
+                f"{run.path} is of {config.model.name}, which is counted in one go: there is nothing to resume; "
+                f"to count again, give --run-dir {run.path} --overwrite"
             )
         config = dataclasses.replace(config, train=config.train.replace(changes))
         device = choose_device(config.train.device)
@@ -179,6 +180,11 @@ def _learner(config: Config, data: TextDataset, device: torch.device) -> TextLea
     )
 
 
-def _chosen(learner: TextLearner) -> dict[str, str]:
+def run_name(config: Config) -> str:
+    """The name of a folder for a run of a language model."""
+    return f"{Path(config.dataset).name}-{config.model.label}"
+
+
+def _chosen(learner: TextLearner) -> dict[str, Any]:
     """What the settings leave to the machine."""
     return {"device": str(learner.device), "precision": str(learner.head.precision).removeprefix("torch.")}

@@ -1,4 +1,4 @@
-"""Interfaces of the training loop: observers and stop requests. The learner has a module of its own."""
+"""Interfaces of the training loop: observers and stop requests. The learner has its own module."""
 
 import enum
 from collections.abc import Iterable, Mapping
@@ -26,10 +26,10 @@ STOP = Stop.STOP
 
 
 class Observer:
-    """Looks on while a model trains. Override any of the methods; each may return `memlm.STOP`.
+    """Watches a training (a callback). Override any of its methods; each may return `memlm.STOP`.
 
-    Then the run is saved and ends as after Ctrl-C. What an observer raises ends the run at once: it can be resumed
-    from its last checkpoint.
+    STOP saves the run and ends it as Ctrl-C does. An exception ends the run at once; it can be resumed from its last
+    checkpoint.
 
     >>> class GoodEnough(memlm.Observer):
     ...     def epoch(self, learner, metrics, best):
@@ -37,26 +37,26 @@ class Observer:
     """
 
     def began(self, learner: "Learner", run: "RunFolder") -> Stop | None:
-        """Before the first step, of a resumed run too, and again where training goes back after a divergence."""
+        """Called before the first step, also of a resumed run, and again after a return to an earlier checkpoint."""
 
     def point(self, learner: "Learner", recent: "Totals", figures: Mapping[str, float]) -> Stop | None:
-        """Every so many steps of a language model (`log_every`): sums and means since the last point."""
+        """Called every `log_every` steps of a language model, with totals and mean metrics since the last call."""
 
     def epoch(self, learner: "Learner", metrics: dict[str, Any], best: bool) -> Stop | None:
-        """After an epoch's validation, before it is saved: its line of metrics.jsonl, and if it is the best so far."""
+        """Called after the validation of an epoch and before its checkpoint, with its line of metrics.jsonl."""
 
     def saved(self, learner: "Learner", asked: bool) -> Stop | None:
-        """After a checkpoint; `asked` if a signal asked for it."""
+        """Called after a checkpoint; `asked` is true if a signal requested it."""
 
     def ended(self, learner: "Learner", summary: dict[str, Any] | None) -> Stop | None:
-        """At the end: what summary.json will hold, or None for a run that was stopped before its end."""
+        """Called at the end with the content of summary.json, or with None if the run was stopped."""
 
 
 EVENTS = ("began", "point", "epoch", "saved", "ended")
 
 
-class Observers(Observer):
-    """Several observers as one; remembers whether one of them wants to stop."""
+class Observers:
+    """Several observers as one. `stop` is true once one of them has returned STOP."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
         self.observers = list(observers)
@@ -65,49 +65,18 @@ class Observers(Observer):
             if not any(hasattr(observer, event) for event in EVENTS):
                 raise MemlmError(f"{observer!r} is no observer: it has none of the methods {', '.join(EVENTS)}")
 
-    def _tell(self, event: str, *what: Any) -> None:
+    def tell(self, event: str, *what: Any) -> None:
+        """Call a method of all observers that have it."""
         for observer in self.observers:
-            if (told := getattr(observer, event, None)) is not None:
-                self.stop |= told(*what) is STOP
-
-    def began(self, learner: "Learner", run: "RunFolder") -> None:
-        """Tell all."""
-        self._tell("began", learner, run)
-
-    def point(self, learner: "Learner", recent: "Totals", figures: Mapping[str, float]) -> None:
-        """Tell all."""
-        self._tell("point", learner, recent, figures)
-
-    def epoch(self, learner: "Learner", metrics: dict[str, Any], best: bool) -> None:
-        """Tell all."""
-        self._tell("epoch", learner, metrics, best)
-
-    def saved(self, learner: "Learner", asked: bool) -> None:
-        """Tell all."""
-        self._tell("saved", learner, asked)
-
-    def ended(self, learner: "Learner", summary: dict[str, Any] | None) -> None:
-        """Tell all."""
-        self._tell("ended", learner, summary)
+            if (method := getattr(observer, event, None)) is not None:
+                self.stop |= method(*what) is STOP
 
 
 class Requests(Protocol):
-    """What is asked of a training from outside while it goes on."""
+    """Requests to a training from outside, such as signals."""
 
     def stop(self) -> bool:
         """Whether to save and stop."""
 
     def save(self) -> bool:
-        """Whether to save and go on; asking takes the request back."""
-
-
-class NoRequests:
-    """Nobody asks."""
-
-    def stop(self) -> bool:
-        """Never."""
-        return False
-
-    def save(self) -> bool:
-        """Never."""
-        return False
+        """Whether to save and continue. The call clears the request."""

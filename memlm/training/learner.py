@@ -1,4 +1,4 @@
-"""The learner: what is trained, one model or restarts of it side by side.
+"""The learner: one model in training, or several restarts of it side by side.
 
 R restarts, S sums of an epoch.
 """
@@ -24,19 +24,19 @@ from memlm.training.optim import ClippedSGD
 from memlm.training.progress import Progress, Totals
 from memlm.training.schedule import Annealing, Halving
 
-REASONS = ("max_steps", "epochs", "min_lr")  # why training is over: of several restarts' reasons, the first one here
+REASONS = ("max_steps", "epochs", "min_lr")  # for the end of training; of several restarts, the first one counts
 
 logger = logging.getLogger(__name__)
 
 
 class Learner(ABC):
-    """What the training loop asks of what is trained. Restart r has its own Progress, `progress[r]`.
+    """What the training loop needs from a model in training. Restart r has its own Progress, `progress[r]`.
 
-    A restart that diverges is left out, and the others go on; a single model raises DivergedError.
+    A restart that diverges is dropped, and the others continue. A single model raises DivergedError.
     """
 
-    sums: ClassVar[tuple[str, ...]]  # of Totals, that are summed on the device; the first ones must stay finite
-    keeps_best: ClassVar[bool] = True  # whether validation decides which state is kept
+    sums: ClassVar[tuple[str, ...]]  # the fields of Totals that are summed on the device
+    keeps_best: ClassVar[bool] = True  # whether validation chooses the state that is kept
     model: StoredModel
     optimizer: ClippedSGD
 
@@ -47,14 +47,14 @@ class Learner(ABC):
         self.device = device
         self.progress = [Progress(seed=seed, schedule=schedule()) for seed in config.seeds]
         self.steps_in_epoch = 0
-        # Over the epoch so far, (S + 1, R): the sums, and the steps up to which they were finite. They are on the
-        # device, for reading them costs CUDA a stop.
+        # Sums over the current epoch, and the number of steps for which they were finite: (S + 1, R). They stay on the
+        # device, because reading them makes CUDA wait.
         self._sums = torch.zeros(len(self.sums) + 1, len(self.progress), dtype=torch.float64, device=device)
         self.start_clock()
 
     @abstractmethod
     def batches(self) -> Iterator[Any]:
-        """What is still to be trained on in the epoch under way."""
+        """The remaining batches of the current epoch."""
 
     @abstractmethod
     def step(self, batch: Any) -> None:
@@ -62,76 +62,76 @@ class Learner(ABC):
 
     @abstractmethod
     def validate(self, tick: Tick) -> bool:
-        """Score the validation split and end the epoch; whether the state is now the best so far.
+        """Evaluate the validation split and end the epoch. Returns whether the state is the best so far.
 
-        What `tick` raises ends the work with nothing changed.
+        If `tick` raises, nothing has changed.
         """
 
     @abstractmethod
     def line(self, epoch: int) -> dict[str, Any]:
-        """The line of metrics.jsonl of epoch 1, 2, ...: one for all restarts."""
+        """The line of metrics.jsonl of epoch 1, 2, ..., one for all restarts."""
 
     @abstractmethod
     def points(self, metrics: Mapping[str, Any]) -> dict[str, float]:
-        """The points that a line of metrics.jsonl is on the curves."""
+        """A line of metrics.jsonl as points for TensorBoard."""
 
     @abstractmethod
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """All that a checkpoint needs beside the model: plain values, and tensors."""
+        """What a checkpoint holds beside the model: plain values, and tensors."""
 
     @abstractmethod
     def restore(self, values: Mapping[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Inverse of `state`; KeyError, TypeError or RuntimeError where they are something else."""
+        """The inverse of `state`. Raises KeyError, TypeError, ValueError or RuntimeError for anything else."""
 
     @abstractmethod
     def extract(self) -> StoredModel:
-        """The model of the restart that has been best, as it is now."""
+        """The model of the best restart, with its current weights."""
 
     @abstractmethod
     def start_from(self, state: checkpoint.Checkpoint) -> None:
-        """Begin every restart with the weights of a checkpoint of a single model."""
+        """Set the weights of every restart to those of a checkpoint of a single model."""
 
     @abstractmethod
     def parameter_norms(self) -> list[float]:
-        """The l2 norm of all parameters of each restart together."""
+        """The l2 norm of all parameters, of each restart."""
 
     def wants_point(self) -> bool:
-        """Whether it is time for a point on the curves within an epoch."""
+        """Whether a report within the epoch is due."""
         return False
 
     def point(self) -> tuple[Totals, dict[str, float]] | None:
-        """Sums and figures since the last point on the curves, which this is the next of; None if there are none."""
+        """Totals and metrics since the last report; None if there are none."""
         self.settle()
         return None
 
     @property
     def epoch(self) -> int:
-        """Finished epochs of the restart that had most."""
+        """Finished epochs (of the furthest restart)."""
         return max(progress.epoch for progress in self.progress)
 
     @property
     def steps(self) -> int:
-        """Finished steps, of all epochs, of the restart that had most."""
+        """Finished steps of all epochs (of the furthest restart)."""
         return max(progress.step for progress in self.progress)
 
     @property
     def steps_done(self) -> int:
-        """Finished steps of the epoch under way."""
+        """Finished steps of the current epoch."""
         return max(progress.totals.steps for progress in self.progress)
 
     @property
     def logged_step(self) -> int:
-        """The step of the last point of the curves."""
+        """The step of the last report."""
         return max(progress.logged_step for progress in self.progress)
 
     @property
     def epoch_is_whole(self) -> bool:
-        """Whether the epoch under way has had all its steps."""
+        """Whether the current epoch has had all its steps."""
         return self.steps_done == self.steps_in_epoch
 
     @property
     def finished(self) -> str:
-        """Why training is over; empty while it is not. Restarts that diverged don't count."""
+        """The reason for the end of training; empty before the end. Restarts that diverged do not count."""
         reasons = {progress.finished(self.config) for progress in self.progress if progress.diverged is None}
         return "" if "" in reasons else min(reasons, key=REASONS.index)
 
@@ -142,7 +142,7 @@ class Learner(ABC):
 
     @property
     def best_restart(self) -> int | None:
-        """The restart of the lowest validation cost so far, the first of equals; None before there is one."""
+        """The restart with the lowest validation loss so far, the first of equals; None before any validation."""
         ranks = [
             (progress.best_cost, progress.best_epoch, restart)
             for restart, progress in enumerate(self.progress)
@@ -152,35 +152,35 @@ class Learner(ABC):
 
     @property
     def best(self) -> Progress | None:
-        """The progress of that restart."""
+        """The progress of the best restart."""
         return None if self.best_restart is None else self.progress[self.best_restart]
 
     @property
     def about_best(self) -> dict[str, Any]:
-        """What the checkpoint of the best state says of it."""
+        """What the checkpoint of the best state says about it."""
         if self.best is None:
             return {}
         return self.best.best | ({"seed": self.best.seed} if len(self.progress) > 1 else {})
 
     def start_clock(self) -> None:
-        """Count the time from now on as spent on steps."""
+        """Measure the time of the steps from now on."""
         self._clock = time.perf_counter()
 
     def set_rates(self) -> None:
-        """Tell the optimizer each restart's learning rate: 0 for one that trains no more."""
+        """Set the learning rate of each restart; 0 for one that no longer trains."""
         self.optimizer.set_rates([progress.rate(self.config) for progress in self.progress])
 
     def halve(self) -> None:
-        """Halve the rate, after a loss that was not finite."""
+        """Halve the learning rate, after a loss that was not finite."""
         for progress in self.progress:
             progress.schedule.halve()
             progress.halvings += 1
         self.set_rates()
 
     def settle(self) -> None:
-        """Bring the totals up to date. A restart whose loss or gradient is not finite is left out.
+        """Update the totals from the sums on the device. A restart whose loss or gradient is not finite is dropped.
 
-        Raises DivergedError, naming the step, once none is left.
+        Raises DivergedError, naming the step, if no restart is left.
         """
         now = time.perf_counter()
         for restart, (*values, good) in enumerate(self._sums.T.tolist()):
@@ -190,7 +190,7 @@ class Learner(ABC):
                 continue
             if not math.isfinite(sum(values)):
                 step = progress.step - totals.steps + round(good) + 1
-                self.leave_out(restart, "the loss or its gradient", step)
+                self.drop(restart, "the loss or its gradient", step)
                 continue
             for name, value in zip(self.sums, values, strict=True):
                 setattr(totals, name, value)
@@ -198,30 +198,30 @@ class Learner(ABC):
             totals.seconds += now - self._clock
         self._clock = now
 
-    def leave_out(self, restart: int, what: str, step: int) -> None:
-        """`what` of a restart is not finite at this step: raises DivergedError if no other trains on."""
+    def drop(self, restart: int, what: str, step: int) -> None:
+        """Drop a restart whose `what` is not finite at this step. Raises DivergedError if no restart is left."""
         progress = self.progress[restart]
         error = f"{what} is not finite at step {step}, at learning rate {self.optimizer.rates[restart]:.4g}"
         if len(self.progress) == 1:
             raise DivergedError(error)
-        progress.leave_out(step)
+        progress.drop(step)
         self.set_rates()
         if all(other.diverged is not None for other in self.progress):
             raise DivergedError(f"no restart is left: of seed {progress.seed}, {error}")
         logger.warning("the restart of seed %d is left out: %s", progress.seed, error)
 
     def save(self, run: RunFolder) -> None:
-        """The state as the run's checkpoint `last`. What is not finite is never saved: see `settle`."""
+        """Save the state as the checkpoint `last`. Values that are not finite are never saved: see `settle`."""
         self.settle()
         for restart, norm in enumerate(self.parameter_norms()):
             progress = self.progress[restart]
             if not math.isfinite(norm) and progress.trains(self.config):
-                self.leave_out(restart, "the norm of the weights", progress.step)
+                self.drop(restart, "the norm of the weights", progress.step)
         values, tensors = self.state()
         checkpoint.save(run.last, self.model, {"step": self.steps} | values, training=tensors or None)
 
     def load(self, run: RunFolder) -> None:
-        """Go on from the run's checkpoint `last`, or the one before it where that is damaged."""
+        """Resume from the checkpoint `last`, or from the one before it if that is damaged."""
         state = checkpoint.read(run.last)
         checkpoint.fill(self.model, state)
         try:

@@ -16,13 +16,13 @@ from memlm.training.interfaces import DivergedError, Observers, Requests
 from memlm.training.learner import Learner
 
 MAX_HALVINGS = 5
-STOPPED = "stopped"  # why training is over, where a stop was asked for
+STOPPED = "stopped"  # the reason for the end of training after a stop request
 
 logger = logging.getLogger(__name__)
 
 
 class Due:
-    """Says when it is time for a checkpoint: so many steps or seconds after the last one."""
+    """Decides when a checkpoint is due: so many steps or seconds after the last one."""
 
     def __init__(self, config: TrainConfig | QATrainConfig, step: int) -> None:
         self._steps, self._seconds = config.checkpoint_interval
@@ -38,18 +38,18 @@ class Due:
 
 
 class Stopped(Exception):  # noqa: N818, it is no error
-    """Validation was left off because a stop was asked for."""
+    """A stop request interrupted validation."""
 
 
 def fit(learner: Learner, run: RunFolder, observers: Observers, requests: Requests) -> str:
-    """Train until the epochs, the steps or the learning rate run out, or a stop is asked for ("stopped"); which.
+    """Train until the epochs, the steps or the learning rate run out, or a stop is requested. Returns the reason.
 
-    After each epoch: validate, anneal, keep the last and the best state, write metrics.jsonl. Between any two of
-    these, and within the epoch, the run may be cut off: it goes on from its checkpoint `last` and ends as if it had
-    not been. At the limit of steps it is validated as well. Raises DivergedError, with the last good state as it was.
+    Each epoch ends with validation, the schedule, the checkpoints `last` and `best`, and metrics.jsonl. The process
+    may be killed between any two of these, and within an epoch: the run resumes from `last` and ends the same. A
+    limit of steps ends with validation too. Raises DivergedError and leaves the last good checkpoint as it was.
     """
     while True:
-        observers.began(learner, run)
+        observers.tell("began", learner, run)
         try:
             return _Fit(learner, run, observers, requests).to_the_end()
         except DivergedError as error:
@@ -57,7 +57,7 @@ def fit(learner: Learner, run: RunFolder, observers: Observers, requests: Reques
 
 
 def _go_back(learner: Learner, run: RunFolder, error: DivergedError) -> None:
-    """To the last good state with half the rate, which is saved at once; raises if that is not to be."""
+    """Return to the last checkpoint with half the learning rate, and save that. Raises if settings forbid it."""
     good = f"{run.last}, of step {checkpoint.step_of(run.last)}, is the last good state"
     if learner.config.on_divergence == "stop":
         halve = ", or --on-divergence halve" if learner.config.restarts == 1 else ""
@@ -80,16 +80,17 @@ def train(
     requests: Requests,
     conclude: Callable[[str, Tick], dict[str, Any]],
 ) -> dict[str, Any] | None:
-    """Train to the end, judge the result, and write summary.json; None if a stop was asked for before that.
+    """Train to the end and write summary.json. Returns the summary, or None after a stop request.
 
-    `conclude` makes the summary: it is given why training ended, and a `tick` for its work, by which it is stopped.
+    `conclude` evaluates the result and makes the summary. Its arguments are the reason for the end of training, and a
+    `tick` that it calls during its work: a stop request is raised from there.
     """
     why = fit(learner, run, observers, requests)
     summary = None
     if why != STOPPED:
         with suppress(Stopped):
             summary = conclude(why, lambda done, total: _heed(observers.stop or requests.stop()))
-    observers.ended(learner, summary)
+    observers.tell("ended", learner, summary)
     if summary is not None:
         run.write_json("summary.json", summary)
     return summary
@@ -102,7 +103,7 @@ def _heed(stop: bool) -> None:
 
 @dataclass
 class _Fit:
-    """One go at `fit`, until it ends or diverges."""
+    """One attempt of `fit`, until training ends or diverges."""
 
     learner: Learner
     run: RunFolder
@@ -118,7 +119,7 @@ class _Fit:
         restore_best(learner, self.run)
         self.run.write_metrics(learner.history)
         if not checkpoint.exists(self.run.last):
-            self.keep()  # so that there is always a good state to go back to
+            self.keep()  # there is always a good state to return to
         while learner.steps_done or not learner.finished:
             whole = self.epoch()
             if not whole:
@@ -127,7 +128,7 @@ class _Fit:
                     return STOPPED
             if not learner.steps_done:
                 self.keep()
-                continue  # the last restarts that trained diverged
+                continue  # the last restarts diverged
             try:
                 self.end_epoch(whole=whole)
             except Stopped:
@@ -136,7 +137,7 @@ class _Fit:
         return learner.finished
 
     def epoch(self) -> bool:
-        """Go through the rest of the epoch under way; False if a stop or the limit of steps ended it early."""
+        """Train on the rest of the current epoch. False if a stop request or the limit of steps ended it early."""
         learner = self.learner
         for batch in learner.batches():
             if self.stop() or learner.finished:
@@ -152,13 +153,13 @@ class _Fit:
         return learner.epoch_is_whole
 
     def end_epoch(self, *, whole: bool) -> None:
-        """Validate, and save. `last` comes before `best`, which can be made from it, and the rest is in it."""
+        """Validate and save. `last` comes first: `best` and metrics.jsonl can be restored from it."""
         learner, before = self.learner, self.learner.epoch
         improved = learner.validate(self.check_stop)
-        if learner.epoch == before:  # the restarts that trained diverged: there is no line of this epoch
+        if learner.epoch == before:  # all restarts of this epoch diverged: it has no metrics
             self.keep()
             return
-        self.observers.epoch(learner, learner.line(learner.epoch), improved)
+        self.observers.tell("epoch", learner, learner.line(learner.epoch), improved)
         save = learner.config.saves_each_epoch or self.due(learner.steps) or bool(learner.finished)
         if whole and save:
             self.keep()
@@ -168,30 +169,30 @@ class _Fit:
             self.run.write_metrics(learner.history)
 
     def log(self) -> None:
-        """A point on the curves, of the steps since the last one."""
+        """Report the steps since the last report."""
         if (found := self.learner.point()) is not None:
-            self.observers.point(self.learner, *found)
+            self.observers.tell("point", self.learner, *found)
 
     def keep(self, *, asked: bool = False) -> None:
-        """Save the state as it is now."""
+        """Save the current state as `last`."""
         self.learner.save(self.run)
         self.due.saved(self.learner.steps)
-        self.observers.saved(self.learner, asked)
+        self.observers.tell("saved", self.learner, asked)
 
     def stop(self) -> bool:
-        """Whether somebody wants to stop."""
+        """Whether a stop was requested."""
         return self.observers.stop or self.requests.stop()
 
     def check_stop(self, done: int, total: int) -> None:
-        """Leave off validating if a stop is asked for: the epoch's last step is where the run goes on."""
+        """Interrupt validation after a stop request. The run then resumes at the last step of the epoch."""
         _heed(self.stop())
 
 
 def restore_best(learner: Learner, run: RunFolder) -> None:
-    """Make the checkpoint `best` the one that the progress knows, if it can be had.
+    """Make the checkpoint `best` agree with the progress, where that is possible.
 
-    It is another one where the run was cut off between `last` and `best`, and where a limit of steps, since raised,
-    had ended an epoch early.
+    They disagree if the run was killed between saving `last` and `best`, or if a limit of steps ended an epoch early
+    and was raised since.
     """
     if learner.best is None or not learner.keeps_best:
         return

@@ -1,4 +1,4 @@
-"""Metrics of training: of some steps, and of an epoch's line in metrics.jsonl."""
+"""Metrics of training: of some steps, and of an epoch as a line of metrics.jsonl."""
 
 import math
 import statistics
@@ -9,12 +9,12 @@ from typing import Any
 from memlm.evaluation.perplexity import TARGETS_AT_ONCE, TokenNats, perplexity
 from memlm.training.progress import Progress, Totals
 
-SAMPLE = 4 * TARGETS_AT_ONCE  # tokens of validation by which `memlm doctor` knows a checkpoint again
+SAMPLE = 4 * TARGETS_AT_ONCE  # tokens of validation by which `memlm doctor` checks a checkpoint
 OF_NO_CURVE = ("epoch", "step", "seed")
 
 
 def step_figures(totals: Totals, *, lr: float, parameter_norm: float) -> dict[str, float]:
-    """Figures of some steps: means of the norms of the gradient and of the update, norm of the parameters now."""
+    """Metrics of some steps: mean norms of gradient and update, and the current norm of the parameters."""
     return {
         "perplexity": perplexity(totals.nats, totals.targets),
         "lr": lr,
@@ -27,27 +27,24 @@ def step_figures(totals: Totals, *, lr: float, parameter_norm: float) -> dict[st
 
 
 def together(totals: Sequence[Totals]) -> Totals:
-    """Sums over restarts; steps and seconds are those of the one that has most."""
+    """Sums over restarts. Steps and seconds are those of the restart with the most."""
     summed = {name: sum(getattr(each, name) for each in totals) for name in asdict(Totals())}
     longest = {name: max(getattr(each, name) for each in totals) for name in ("steps", "seconds")}
     return Totals(**(summed | longest))
 
 
 def epoch_metrics(progress: Progress, figures: Mapping[str, float], *, valid_perplexity: float) -> dict[str, Any]:
-    """The line of metrics.jsonl of the epoch that ends now, from the figures of its steps.
+    """The line of metrics.jsonl of the epoch that ends now, from the metrics of its steps.
 
-    Its seconds are those of its steps and, by now, of its validation.
+    Its seconds include those of validation.
     """
+    kept = ("lr", "grad_norm", "clipped_fraction", "update_norm", "parameter_norm")
     return {
         "epoch": progress.epoch + 1,
         "step": progress.step,
         "train_perplexity": figures["perplexity"],
         "valid_perplexity": valid_perplexity,
-        "lr": figures["lr"],
-        "grad_norm": figures["grad_norm"],
-        "clipped_fraction": figures["clipped_fraction"],
-        "update_norm": figures["update_norm"],
-        "parameter_norm": figures["parameter_norm"],
+        **{name: figures[name] for name in kept},
         "halvings": progress.halvings,
         "tokens_per_second": figures["tokens_per_second"],
         "seconds": progress.totals.seconds,
@@ -55,7 +52,7 @@ def epoch_metrics(progress: Progress, figures: Mapping[str, float], *, valid_per
 
 
 def line_of_restarts(restarts: Sequence[Progress], epoch: int) -> dict[str, Any]:
-    """The line of an epoch of several restarts: that of the best of them, and the validation perplexity of all."""
+    """The line of an epoch of several restarts: that of the best one, with the validation perplexities of all."""
     lines = {r: progress.history[epoch - 1] for r, progress in enumerate(restarts) if progress.epoch >= epoch}
     best = min(lines, key=lambda r: _or_infinite(lines[r]["valid_perplexity"]))
     return lines[best] | {
@@ -66,7 +63,7 @@ def line_of_restarts(restarts: Sequence[Progress], epoch: int) -> dict[str, Any]
 
 
 def _valid(progress: Progress, epoch: int) -> float | None:
-    """Validation perplexity after an epoch: the last one if it had finished before, none if it had diverged."""
+    """Validation perplexity after an epoch: the last one if the restart had finished, None if it had diverged."""
     if progress.epoch < epoch and progress.diverged is not None:
         return None
     perplexity: float = progress.history[min(epoch, progress.epoch) - 1]["valid_perplexity"]
@@ -74,14 +71,14 @@ def _valid(progress: Progress, epoch: int) -> float | None:
 
 
 def _or_infinite(perplexity: float | None) -> float:
-    """An infinite one is none in JSON, from which a run goes on."""
+    """JSON has null for an infinite perplexity."""
     return math.inf if perplexity is None else perplexity
 
 
 def restarts_summary(restarts: Sequence[Progress], best: Progress) -> dict[str, Any]:
-    """Keys seed, of the best restart; restarts, the best validation of each; and its mean and standard deviation.
+    """The seed of the best restart, the best validation of each, and its mean and standard deviation.
 
-    A restart that was never validated has none.
+    A restart that was never validated has None.
     """
     found = [progress.best.get("valid_perplexity") for progress in restarts]
     there = [value for value in found if value is not None and math.isfinite(value)] or [math.inf]
@@ -103,7 +100,7 @@ def restarts_summary(restarts: Sequence[Progress], best: Progress) -> dict[str, 
 
 
 def points(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The points that a line of metrics.jsonl is on the curves: one for each figure, or for each part of it."""
+    """A line of metrics.jsonl as points for TensorBoard: one for each number, or for each part of an object."""
     found: dict[str, float] = {}
     for name, value in metrics.items():
         if isinstance(value, Mapping):
@@ -114,5 +111,5 @@ def points(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def sample_of(nats: TokenNats) -> dict[str, Any]:
-    """The first tokens of validation and their nats, by which a checkpoint is known again."""
+    """The first tokens of validation and their nats. They identify a checkpoint."""
     return {"tokens": len(nats[:SAMPLE]), "nats": float(nats[:SAMPLE].sum())}

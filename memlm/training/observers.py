@@ -17,29 +17,29 @@ RESULTS = ("mean_error", "perplexity", "word_perplexity", "bits_per_character") 
 
 
 class TensorBoard(Observer):
-    """Points by step and by epoch; at the end the hyperparameters beside the results."""
+    """TensorBoard: points by step and by epoch, and at the end the hyperparameters with the results."""
 
     def __init__(self, config: Config | QAConfig) -> None:
         self.config = config
         self.writer: EventWriter | None = None
 
     def began(self, learner: Learner, run: RunFolder) -> None:
-        """A new file, which stands for the earlier ones up to where the run goes on."""
+        """Open a new file. It replaces the earlier ones up to the step at which the run resumes."""
         self.run = run
         self.writer = EventWriter(run.path, step=learner.logged_step, epoch=learner.epoch)
 
     def point(self, learner: Learner, recent: Totals, figures: Mapping[str, float]) -> None:
-        """A point by step."""
+        """Add a point by step."""
         assert self.writer is not None
         self.writer.add_scalars("step", figures, learner.steps)
 
     def epoch(self, learner: Learner, metrics: dict[str, Any], best: bool) -> None:
-        """A point by epoch."""
+        """Add a point by epoch."""
         assert self.writer is not None
         self.writer.add_scalars("epoch", learner.points(metrics), learner.epoch)
 
     def ended(self, learner: Learner, summary: dict[str, Any] | None) -> None:
-        """The results, in place of those of an earlier end. Raises MemlmError if they can't be written."""
+        """Write the results, in place of earlier ones. Raises MemlmError if they can't be written."""
         assert self.writer is not None
         self.writer.close()
         if summary is not None:
@@ -47,7 +47,7 @@ class TensorBoard(Observer):
 
 
 class AttentionPictures(Observer):
-    """A picture an epoch of what each hop of a memory network looks at, among TensorBoard's."""
+    """One picture per epoch in TensorBoard: what each hop of a memory network attends to."""
 
     def __init__(self, board: TensorBoard) -> None:
         self.board = board

@@ -20,8 +20,8 @@ class ClippedSGD:
     |g| is the norm of the gradient of the whole model [C], of each restart's whole model, or of each weight matrix of
     each restart ([P], section 4.2); in the last two cases parameters are (R, ...).
 
-    Gradients that are sparse touch only the rows they hold. They hold each row once, as models.layers.embedding makes
-    them: to have PyTorch sort them for that would cost some percent of a step.
+    Sparse gradients change only the rows they hold. They hold each row once, as models.layers.embedding makes them:
+    to let PyTorch sort them would cost some percent of a step.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class ClippedSGD:
         self.rates = [0.0] * restarts
         of = self.parameters[0]
         dtype = torch.float64 if over == "restart" else of.dtype
-        # Where a captured step reads the rates.
+        # A captured step reads the rates from here.
         self._rates = torch.zeros(() if over == "model" else restarts, dtype=dtype, device=of.device)
 
     def set_rates(self, rates: Sequence[float]) -> None:
@@ -59,11 +59,11 @@ class ClippedSGD:
 
     @torch.no_grad()
     def step(self, norms: Tensor | None = None, *, where: Tensor | None = None) -> None:
-        """Update the parameters and forget their gradients, whose `norms` these are (over a matrix: none needed).
+        """Update the parameters and clear their gradients. `norms` are the gradients' (not needed over a matrix).
 
-        A restart whose rate is 0, or that is False in `where` (R,), stays as it is whatever its gradient. Of a whole
-        model, a gradient that is not finite updates nothing on a CPU; on CUDA, where asking would cost a
-        synchronisation, the caller sees it in the norm.
+        A restart does not change if its rate is 0 or `where` (R,) is False for it, whatever its gradient. For a whole
+        model on a CPU, a gradient that is not finite changes nothing. On CUDA the check would cost a synchronisation:
+        there the caller sees it in the norm.
         """
         if self.over == "matrix":
             self._step_matrices()
@@ -117,7 +117,7 @@ def _update_restarts(parameter: nn.Parameter, grad: Tensor, scales: Tensor) -> N
         factors = scales[restart, None].to(grad.dtype)
         values = grad._values().mul_(factors)
         if not scales.all():
-            values.masked_fill_(factors == 0, 0)  # what is not finite is so even times 0
+            values.masked_fill_(factors == 0, 0)  # inf times 0 is not 0
         parameter.flatten(0, 1).index_add_(0, restart * parameter.shape[1] + row, values, alpha=-1)
     elif grad.is_cuda:
         factors = scales.view(-1, *[1] * (grad.dim() - 1)).to(grad.dtype)

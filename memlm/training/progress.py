@@ -1,4 +1,4 @@
-"""How far training is: all that a checkpoint needs beside tensors, one Progress a restart."""
+"""The progress of training: what a checkpoint holds beside tensors, one Progress per restart."""
 
 import dataclasses
 from dataclasses import dataclass, field
@@ -10,9 +10,9 @@ from memlm.training.schedule import Annealing, Halving
 
 @dataclass(kw_only=True)
 class Totals:
-    """Sums over the steps of an epoch so far.
+    """Sums over the steps of the current epoch.
 
-    They are summed step by step from the start of the epoch on, so that no bit depends on where a run was stopped.
+    They are summed step by step from the start of the epoch, so that no bit depends on where a run was stopped.
     """
 
     nats: float = 0.0
@@ -32,26 +32,26 @@ class Totals:
 
 @dataclass(kw_only=True)
 class Progress:
-    """Finished epochs and steps of a restart, and what they came to."""
+    """The finished epochs and steps of a restart, and their results."""
 
     seed: int
     schedule: Annealing | Halving
     epoch: int = 0  # finished epochs
     step: int = 0  # finished steps, of all epochs
-    totals: Totals = field(default_factory=Totals)  # of the epoch under way
-    logged: Totals = field(default_factory=Totals)  # the part of them that is in the curves
+    totals: Totals = field(default_factory=Totals)  # of the current epoch
+    logged: Totals = field(default_factory=Totals)  # the part of them that was reported
     best_cost: float | None = None  # nats per token or question on validation
     best_epoch: int = 0
-    best: dict[str, Any] = field(default_factory=dict)  # what the checkpoint of the best state says of it
+    best: dict[str, Any] = field(default_factory=dict)  # what the checkpoint of the best state says about it
     halvings: int = 0  # of the rate, after the loss was not finite
     history: list[dict[str, Any]] = field(default_factory=list)  # metrics of the finished epochs
-    diverged: int | None = None  # the step at which a loss was not finite: from there on the restart is left out
+    diverged: int | None = None  # the step at which a loss was not finite; the restart is dropped there
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Progress":
-        """Inverse of dataclasses.asdict; KeyError or TypeError where the values are something else.
+        """The inverse of dataclasses.asdict. Raises KeyError or TypeError for anything else.
 
-        What the first release did not note is as at the start, but that all steps were in the curves.
+        Fields that the first release did not have get their defaults, except that all steps count as reported.
         """
         parts = {"totals": Totals, "logged": Totals}
         values = {"logged": values["totals"]} | values
@@ -60,7 +60,7 @@ class Progress:
 
     @property
     def logged_step(self) -> int:
-        """The step of the last point of the curves; one may follow it at the very step of a checkpoint."""
+        """The step of the last report. A checkpoint at the same step may come before its report."""
         return self.step - self.totals.steps + self.logged.steps
 
     @property
@@ -70,29 +70,29 @@ class Progress:
 
     @property
     def is_best(self) -> bool:
-        """Whether the state now is the best one."""
+        """Whether the current state is the best one."""
         return self.best_step == self.step
 
     def scheduled_rate(self, config: Any) -> float:
-        """The learning rate of the epoch under way."""
+        """The learning rate of the current epoch."""
         return self.schedule.rate(config)
 
     def rate(self, config: Any) -> float:
-        """The learning rate of the epoch under way; 0 for a restart that trains no more."""
+        """The learning rate of the current epoch; 0 for a restart that no longer trains."""
         return self.scheduled_rate(config) if self.trains(config) else 0.0
 
     def trains(self, config: Any) -> bool:
-        """Whether the restart trains on."""
+        """Whether the restart still trains."""
         return self.diverged is None and not self.finished(config)
 
     def finished(self, config: Any) -> str:
-        """Why training is over (max_steps, min_lr, epochs); empty while it is not."""
+        """The reason for the end of training (max_steps, min_lr, epochs); empty before the end."""
         return self.schedule.finished(config, epoch=self.epoch, step=self.step)
 
     def end_epoch(self, config: Any, metrics: dict[str, Any], cost: float, about: dict[str, Any]) -> None:
-        """Take note of an epoch's metrics and validation cost; of equal costs the first is the best.
+        """Record the metrics and the validation loss of an epoch. Of equal losses the first is the best.
 
-        `about` is what the checkpoint says of the state if it is the best so far.
+        `about` is what the checkpoint says about this state if it is the best so far.
         """
         self.epoch += 1
         self.history.append(metrics)
@@ -101,8 +101,8 @@ class Progress:
         if self.best_cost is None or cost < self.best_cost:
             self.best_cost, self.best_epoch, self.best = cost, self.epoch, about
 
-    def leave_out(self, step: int) -> None:
-        """The restart diverged at this step: its epoch under way is void."""
+    def drop(self, step: int) -> None:
+        """Record that the restart diverged at this step. Its current epoch does not count."""
         self.diverged = step
         self.totals, self.logged = Totals(), Totals()
-        self.step = step  # wherever that was noticed
+        self.step = step  # even if it was noticed later

@@ -39,7 +39,7 @@ class QuestionBatch(NamedTuple):
 
 
 class QuestionLearner(Learner):
-    """Restarts of an answerer. `task_of` names the task of each question."""
+    """Restarts of an answerer. `task_of` is the task of each question."""
 
     sums = ("nats", "wrong")
     keeps_best = False
@@ -66,7 +66,7 @@ class QuestionLearner(Learner):
         return torch.tensor(flags, device=self.device)[:, None, None] if any(flags) else None
 
     def batches(self) -> Iterator[QuestionBatch]:
-        """What is still to be trained on in the epoch under way."""
+        """The remaining batches of the current epoch."""
         config, done = self.config, self.steps_done
         if not done:
             self._sums.zero_()
@@ -96,7 +96,7 @@ class QuestionLearner(Learner):
                 progress.totals.targets += numbers.shape[1]
 
     def validate(self, tick: Tick = lambda done, total: None) -> bool:
-        """Answer the held-out questions and end the epoch. Which restart is kept is decided at the end of training."""
+        """Answer the held-out questions and end the epoch. The best restart is chosen at the end of training."""
         tick(0, 1)
         answers = answer_all(self.model, self.feed, self.valid, self._straight)
         costs, wrong = answers.nats.mean(axis=1).tolist(), answers.wrong
@@ -137,7 +137,7 @@ class QuestionLearner(Learner):
         return [progress.schedule.linear_epochs for progress in self.progress]  # type: ignore[union-attr]
 
     def line(self, epoch: int) -> dict[str, Any]:
-        """The line of metrics.jsonl of epoch 1, 2, ...: a value for each restart, None of one that diverged before."""
+        """The line of metrics.jsonl of epoch 1, 2, ...: a value per restart, None for one that had diverged."""
         lines = [each.history[epoch - 1] if len(each.history) >= epoch else None for each in self.progress]
         first = next(line for line in lines if line)
         listed = {key: [line and line[key] for line in lines] for key in LISTED}
@@ -153,7 +153,7 @@ class QuestionLearner(Learner):
         return means | {f"valid_error_task_{task}": _mean(each) for task, each in line["tasks"].items() if each}
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Progress as the first release wrote it, lists over the restarts; and the sums (2, R) of the epoch."""
+        """The progress in the format of the first release: lists over the restarts, and the sums (2, R)."""
         first = self.progress[0]
         each = [dataclasses.asdict(progress.schedule) for progress in self.progress]
         progress: dict[str, Any] = {
@@ -164,7 +164,7 @@ class QuestionLearner(Learner):
             "seconds": max(progress.totals.seconds for progress in self.progress),
             "history": self.history,
         }
-        if set(progress["schedule"]["scale"]) == {1.0}:  # as it was before there were halvings
+        if set(progress["schedule"]["scale"]) == {1.0}:  # the format before learning rates could be halved
             del progress["schedule"]["scale"]
         if first.halvings:
             progress["halvings"] = first.halvings
@@ -196,10 +196,10 @@ class QuestionLearner(Learner):
                 history=own,
             )
             if len(own) < len(lines):
-                self.progress[restart].leave_out(own[-1]["step"] if own else 0)
+                self.progress[restart].drop(own[-1]["step"] if own else 0)
 
     def _by_restart(self, line: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """The parts of a line of metrics.jsonl; a restart that diverged has None for its costs."""
+        """A line of metrics.jsonl split by restart. A restart that diverged has None for its costs."""
         there = [each is not None for each in line["train_cost"]]
         parts = [dict(line) | {key: line[key][r] for key in LISTED} | {"tasks": {}} for r in range(len(self.progress))]
         for task, found in line["tasks"].items():
@@ -211,7 +211,7 @@ class QuestionLearner(Learner):
         return parts
 
     def extract(self, restart: int | None = None) -> Answerer:
-        """A restart as a model of its own; that of the lowest validation cost unless it is named."""
+        """A restart as a model of its own; by default that with the lowest validation loss."""
         chosen = (self.best_restart or 0) if restart is None else restart
         vocabulary_size = next(self.model.parameters()).shape[1]
         alone: Answerer = type(self.model)(self.model.config, vocabulary_size, 1)

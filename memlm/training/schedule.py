@@ -1,4 +1,4 @@
-"""Learning rate schedules, one state a restart.
+"""Learning rate schedules, with one state per restart.
 
 [P] is Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895; [C] its code,
 https://github.com/facebookarchive/MemNN.
@@ -12,27 +12,27 @@ from memlm.config.training import QATrainConfig, TrainConfig
 
 
 class Schedule(Protocol):
-    """The learning rate of a restart, epoch by epoch. Fields are its state, settings come with each call."""
+    """The learning rate of a restart, epoch by epoch. The fields are its state; the settings come with each call."""
 
     def rate(self, config: Any) -> float:
-        """The learning rate of the epoch under way; 0 after the last one."""
+        """The learning rate of the current epoch; 0 after the last one."""
 
     def epoch_ended(self, config: Any, epoch: int, cost: float) -> None:
-        """Take note of the validation cost of epoch 1, 2, ..., in nats per token or question."""
+        """Record the validation loss of epoch 1, 2, ..., in nats per token or question."""
 
     def finished(self, config: Any, *, epoch: int, step: int) -> str:
-        """Why training is over after these epochs and steps; empty while it is not."""
+        """The reason for the end of training after these epochs and steps; empty before the end."""
 
     def halve(self) -> None:
-        """Halve the rate, after a loss that was not finite."""
+        """Halve the learning rate, after a loss that was not finite."""
 
 
 @dataclass(kw_only=True)
 class Annealing:
-    """The rate is divided when validation does not improve on the epoch before [C].
+    """Learning rate decay when validation does not improve on the previous epoch [C].
 
-    "Improves" is a validation cost of at most 0.9999 times the previous one, which need not be the best one.
-    With `after` > 0 the rate is divided after every epoch from that one on instead (Zaremba et al. 2014).
+    The validation loss improves if it is at most 0.9999 times the previous one, which need not be the best one.
+    With `after` > 0 the rate decays after every epoch from that one on instead (Zaremba et al. 2014).
     """
 
     lr: float
@@ -50,7 +50,7 @@ class Annealing:
         return self.lr
 
     def epoch_ended(self, config: TrainConfig, epoch: int, cost: float) -> None:
-        """Divide the rate if it is due."""
+        """Divide the rate if the loss did not improve, or if the epoch says so."""
         if self.after:
             due = epoch >= self.after
         else:
@@ -74,9 +74,9 @@ class Annealing:
 
 @dataclass(kw_only=True)
 class Halving:
-    """The rate is halved every so many epochs [P], after a linear start: epochs without the softmax in the memory."""
+    """The rate is halved every so many epochs [P], after a linear start: epochs without softmax in the memory."""
 
-    straight: bool  # in the linear start
+    straight: bool  # whether the linear start is under way
     linear_epochs: int = 0
     epochs: int = 0  # after the linear start
     lowest_cost: float | None = None  # of validation in the linear start
@@ -96,7 +96,7 @@ class Halving:
         return halved * self.scale if self.epochs < config.epochs else 0.0
 
     def epoch_ended(self, config: QATrainConfig, epoch: int, cost: float) -> None:
-        """Count the epoch. A linear start ends when its validation cost stops falling, or at its last epoch."""
+        """Count the epoch. A linear start ends when its validation loss stops falling, or at its last epoch."""
         if not self.straight:
             self.epochs = min(self.epochs + 1, config.epochs)
             return

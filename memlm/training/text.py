@@ -36,7 +36,7 @@ NO_TOKENS: Tokens = np.empty(0, np.int32)
 
 
 class TextLearner(Learner):
-    """What one language model and several restarts have in common; `train` and `valid` are the texts (T,)."""
+    """The common part of a single language model and of several restarts. `train` and `valid` are texts (T,)."""
 
     sums = ("nats", "grad_norm", "clipped_norm", "clipped")
     model: LanguageModel
@@ -65,14 +65,14 @@ class TextLearner(Learner):
 
     @abstractmethod
     def _updated(self, inputs: Tensor, targets: Tensor, carried: State) -> State:
-        """All that a step does on the device: the weights and the sums change in place; the state to carry on."""
+        """The part of a step that runs on the device: updates the weights and the sums, returns the carried state."""
 
     @abstractmethod
     def _gathered(self, plans: Sequence[Sequence[Span]]) -> Iterator[Batch]:
-        """The batches that are left of the epoch's plans, one a restart."""
+        """The remaining batches of an epoch, from one plan per restart."""
 
     def batches(self) -> Iterator[Batch]:
-        """What is still to be trained on in the epoch under way."""
+        """The remaining batches of the current epoch."""
         if not self.steps_done:
             self.start_epoch()
         self.model.train()
@@ -87,21 +87,21 @@ class TextLearner(Learner):
         return self._gathered(plans)
 
     def start_epoch(self) -> None:
-        """Before the first step of an epoch."""
+        """Prepare the first step of an epoch."""
         self._sums.zero_()
 
     @property
     def epoch_is_whole(self) -> bool:
-        """Whether each restart that trains has had all steps of the epoch under way."""
+        """Whether each restart that trains has had all steps of the current epoch."""
         done = [progress.totals.steps for progress in self.progress]
         return all(steps in (0, length) for steps, length in zip(done, self._lengths, strict=True))
 
     def _add(self, nats: Tensor, norms: Tensor) -> Tensor:
-        """Add a step's nats and gradient norms, () or (R,), to the sums; which of them are finite so far, (R,)."""
+        """Add the nats and gradient norms of a step, () or (R,), to the sums. Returns which sums are finite, (R,)."""
         clipped = norms.clamp(max=self.config.clip)
         step = torch.stack([nats, norms, clipped, (norms > clipped).to(norms.dtype)])
         self._sums[:4] += step.view(4, -1)
-        finite = self._sums[:2].sum(0).isfinite()  # once a restart's are not, they never are again
+        finite = self._sums[:2].sum(0).isfinite()  # once they are not, they never are again
         self._sums[4] += finite
         return finite
 
@@ -110,9 +110,9 @@ class TextLearner(Learner):
         return self.steps_done % self.config.log_every == 0
 
     def point(self) -> tuple[Totals, dict[str, float]] | None:
-        """Totals over the restarts, and means of their figures; tokens per second are those of all together."""
+        """Totals over the restarts, and means of their metrics. Tokens per second are the sum over the restarts."""
         self.settle()
-        if self.steps == self.logged_step:  # there is one: the others catch up with the furthest
+        if self.steps == self.logged_step:  # reported already: the other restarts catch up
             return None
         recents, figures = [Totals()], []
         for progress, norm in zip(self.progress, self.parameter_norms(), strict=True):
@@ -130,7 +130,7 @@ class TextLearner(Learner):
         return recent, means | {"tokens_per_second": recent.targets / recent.seconds}
 
     def validate(self, tick: Tick = lambda done, total: None) -> bool:
-        """Score the validation text (T,) and end the epoch of each restart that trained."""
+        """Evaluate the validation text (T,) and end the epoch of each restart that trained."""
         nats = np.atleast_2d(token_nats(self.model, self.valid, tick=tick))
         before = self.best_restart, self.best and self.best.best_step
         norms, figures = self.parameter_norms(), {}
@@ -138,7 +138,7 @@ class TextLearner(Learner):
             if not progress.totals.steps:
                 continue
             if not math.isfinite(total(nats[restart]).nats):
-                self.leave_out(restart, "the validation loss", progress.step)
+                self.drop(restart, "the validation loss", progress.step)
                 continue
             rate = progress.scheduled_rate(self.config)
             figures[restart] = metrics.step_figures(progress.totals, lr=rate, parameter_norm=norms[restart])
@@ -158,11 +158,11 @@ class TextLearner(Learner):
         return metrics.line_of_restarts(self.progress, epoch)
 
     def points(self, line: Mapping[str, Any]) -> dict[str, float]:
-        """The points that a line of metrics.jsonl is on the curves."""
+        """A line of metrics.jsonl as points for TensorBoard."""
         return metrics.points(line)
 
     def extract(self) -> LanguageModel:
-        """The model of the best restart as it is now."""
+        """The model."""
         return self.model
 
 
@@ -175,7 +175,7 @@ class SingleLearner(TextLearner):
         torch.manual_seed(config.seed)  # dropout
 
     def start_epoch(self) -> None:
-        """Nothing is carried into an epoch."""
+        """Prepare the first step of an epoch, which starts from a fresh state."""
         super().start_epoch()
         self.carried = None
 
@@ -203,7 +203,7 @@ class SingleLearner(TextLearner):
         return None if state is None else tuple(tensor.detach() for tensor in state)
 
     def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """Progress; the state that is carried, and the generators of dropout."""
+        """The progress; as tensors the carried state, and the random generators of dropout."""
         tensors = {"generator": torch.get_rng_state()}
         if self.device.type == "cuda":
             tensors["generator.cuda"] = torch.cuda.get_rng_state(self.device)
@@ -230,10 +230,10 @@ class SingleLearner(TextLearner):
 
 
 class StackedLearner(TextLearner):
-    """Restarts of a memory network, of seeds that follow each other, in one computation.
+    """Restarts of a memory network, with consecutive seeds, as one computation.
 
-    Each ends as the model that is trained alone with its seed: it has its own initial weights, order of the text,
-    clip, schedule and end. Restarts whose epoch has fewer steps wait for the others at its end.
+    Each restart gives the same model as training alone with its seed: it has its own initial weights, order of the
+    text, clipping, schedule and end. A restart whose epoch has fewer steps waits for the others at its end.
     """
 
     model: StackedMemN2N
@@ -243,7 +243,7 @@ class StackedLearner(TextLearner):
         self._alone = MemN2N(model.config, model.vocabulary_size).to(device)
 
     def _gathered(self, plans: Sequence[Sequence[Span]]) -> Iterator[Batch]:
-        """Batches of one shape, in which restarts that wait or train no more have no targets."""
+        """Batches of one shape. A restart that waits, or no longer trains, has no targets in them."""
         config = self.config
         length = 1 if config.sampling == "windows" else config.chunk_length
         while True:
@@ -268,7 +268,7 @@ class StackedLearner(TextLearner):
                 progress.totals.targets += count
 
     def _updated(self, inputs: Tensor, targets: Tensor, carried: State) -> State:
-        """Of inputs (R, B, M) and targets (R, B L); no restart sees another."""
+        """Inputs are (R, B, M), targets (R, B L). Restarts do not influence each other."""
         hidden, _ = self.model(inputs)
         rows = hidden.flatten(1, 2)
         there = targets >= 0
@@ -296,7 +296,7 @@ class StackedLearner(TextLearner):
         self.progress = [dataclasses.replace(from_dict(each, seed), diverged=at) for each, seed, at in parts]
 
     def extract(self) -> MemN2N:
-        """The restart that has been best, as it is now."""
+        """The model of the best restart, with its current weights."""
         best = self.best_restart
         self.model.extract(0 if best is None else best, self._alone)
         return self._alone
@@ -316,7 +316,7 @@ class StackedLearner(TextLearner):
 
 
 def to_dict(progress: Progress) -> dict[str, Any]:
-    """A progress as checkpoints hold it, in the order of the first release."""
+    """The progress in the format of checkpoints, which is that of the first release."""
     values = dataclasses.asdict(progress)
     for totals in (values["totals"], values["logged"]):
         del totals["wrong"]

@@ -8,22 +8,7 @@ import torch
 
 import memlm as package
 from memlm.data.corpus.reading import encode
-from memlm.inference.load import load_text
 from memlm.models.base import LanguageModel
-from tests.helpers.command_line import SMALL, Memlm
-
-OPTIONS = {
-    "memn2n": (*SMALL, "--lr", 0.05),
-    "lstm": ("--model", "lstm", "--units", 12, "--epochs", 2, "--lr", 0.05),
-    "kneser-ney": ("--model", "kneser-ney"),
-}
-
-
-@pytest.fixture(params=OPTIONS)
-def trained(request: pytest.FixtureRequest, memlm: Memlm, corpus: Path) -> package.TrainedModel:
-    result = memlm("train", "--dataset", corpus, *OPTIONS[request.param], "--run-dir", "runs/a")
-    assert result.exit_code == 0, result.output
-    return load_text("runs/a")
 
 
 def test_a_text_is_scored_as_a_split_is(trained: package.TrainedModel, corpus: Path):

@@ -121,7 +121,7 @@ def test_resume_goes_on_with_more_epochs(run: Path, memlm: Memlm):
     assert "--lr can't be changed on --resume: only --epochs, --max-steps, --device, --checkpoint-every, " in said
     words = " ".join(memlm("train", "--help").output.split()).replace("- ", "-")
     for option in said.split("only ")[1].removesuffix(" can").split(", "):
-        assert option in words.split("stopped or cut off; only ")[1].split(" may be changed")[0]
+        assert option in words.split("where it stopped; only ")[1].split(" may be changed")[0]
     assert memlm("train", "--resume", run, "--epochs", 4, "--checkpoint-every", "3").exit_code == 0
     epochs = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert epochs == [1, 2, 3, 4]

@@ -220,7 +220,7 @@ def test_other_questions_are_not_gone_on_with(memlm: Memlm, monkeypatch: pytest.
     assert memlm("train", *QUICK, "--task", 1, "--run-dir", "run").exit_code == 130
     never(monkeypatch)
     monkeypatch.setattr(QuestionSet, "sha256", "another")
-    assert "are not those that run began with" in refused(memlm("train", "--resume", "run"))
+    assert "have changed since run began: restore them" in refused(memlm("train", "--resume", "run"))
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def test_more_epochs_go_on_with_all_restarts_and_their_number_stays(run: Path, m
     assert "--restarts can't be changed on --resume" in refused(memlm("train", "--resume", run, "--restarts", 4))
     result = memlm("train", "--resume", run, "--epochs", 3)
     assert result.exit_code == 0, result.output
-    assert "going on after step" in result.output
+    assert "resuming after step" in result.output
     summary = json.loads((run / "summary.json").read_text())
     assert [restart["epochs"] for restart in summary["restarts"]] == [3, 3, 3]
 

@@ -14,7 +14,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
-import memlm
 from memlm.data.corpus.reading import BLOCK, TextFile, size_of
 from memlm.data.corpus.splitting import cut
 from memlm.data.progress_bar import bar
@@ -65,7 +64,7 @@ def _cores() -> int:
 @contextmanager
 def _started(jobs: Sequence[Job]) -> Iterator[int]:
     """A pipe for the progress of the workers. It closes when all of them have ended; leaving the block kills them."""
-    search = [str(Path(memlm.__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+    search = [str(Path(__file__).parents[3]), *filter(None, [os.environ.get("PYTHONPATH")])]
     processes: list[subprocess.Popen[bytes]] = []
     reader, writer = os.pipe()
     try:

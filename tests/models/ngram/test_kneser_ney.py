@@ -277,7 +277,7 @@ def test_bad_settings_are_refused(arguments: list[object], message: str, memlm: 
 
 def test_there_is_nothing_to_resume(run: Path, memlm: Memlm):
     before = (run / "summary.json").read_text()
-    assert "is counted at once: there is nothing to go on with" in refused(memlm("train", "--resume", run))
+    assert "is counted in one go: there is nothing to resume" in refused(memlm("train", "--resume", run))
     assert (run / "summary.json").read_text() == before
     assert "but this model has no memory" in refused(memlm("eval", run, "--protocol", "facebook"))
 
@@ -285,7 +285,7 @@ def test_there_is_nothing_to_resume(run: Path, memlm: Memlm):
 def test_a_count_that_is_stopped_leaves_no_figures(memlm: Memlm, corpus: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("memlm.experiments.signals.SignalRequests.stop", lambda stop: True)
     result = memlm("train", "--dataset", corpus, "--model", "kneser-ney", "--run-dir", "runs/a")
-    assert "stopped; nothing is kept. To count anew, give --run-dir runs/a --overwrite" in result.stdout
+    assert "stopped; nothing is saved. To count again, give --run-dir runs/a --overwrite" in result.stdout
     assert not Path("runs/a/best").exists()
     assert not Path("runs/a/summary.json").exists()
 
