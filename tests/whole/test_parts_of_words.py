@@ -208,7 +208,7 @@ def test_attention_names_the_parts(runs: Path, memlm: Memlm, name: str, label: s
     average = memlm("attend", runs / name, "--average").stdout
     unit = name.removesuffix("s")
     assert f"(next {unit})" in shown.stdout
-    assert f"A block is a {unit}, " in average
+    assert f"A block is a {unit}; " in average
     assert "word" not in shown.stdout + average
 
 
