@@ -1,4 +1,4 @@
-"""The command line: a thin module a verb. Heavy imports are inside the commands, so that --help is instant."""
+"""The command line: one thin module per verb. Heavy imports are inside the commands, so that --help is fast."""
 
 import sys
 from importlib import import_module
@@ -10,45 +10,45 @@ import click
 from memlm.errors import MemlmError
 
 COMMANDS = {
-    "data": "list, get, inspect and verify datasets",
-    "train": "train a model, or go on with a run",
-    "eval": "perplexity of a trained model on a split, or its errors by task",
-    "ask": "a question about a story, and what each hop looked at",
-    "score": "log-probability and rank of each word of a text",
-    "generate": "let a model write",
-    "compare": "runs side by side, and whether they differ",
+    "data": "list, download, import, describe and verify datasets",
+    "train": "train a model, resume a run, or fine-tune",
+    "eval": "evaluate a model: perplexity, or errors by task",
+    "ask": "ask a question about a story, and show what each hop attends to",
+    "score": "score each word of a text: log-probability and rank",
+    "generate": "generate text from a model",
+    "compare": "compare runs, and say whether they differ",
     "reproduce": "measure a table of the paper again",
-    "attend": "which past words each hop of a memory network looks at",
-    "export": "a model in another toolkit's format",
+    "attend": "show which past words each hop of a memory network attends to",
+    "export": "write a model in the format of other toolkits",
     "recipes": "list the named settings",
-    "bench": "speed of this machine, against the per-window formulation",
+    "bench": "measure the speed of memlm on this machine",
     "doctor": "check the installation, the data, the runs and exact resume",
 }
 
 
 class Commands(click.Group):
-    """Imports a command's module only when it is used; whatever a user can mend ends in one line, status 2."""
+    """Imports the module of a command only when it is used. An error that a user can fix is one line, status 2."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All verbs, in the order of a user's work."""
+        """All verbs, in the order in which they are used."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The verb's command, imported now."""
+        """The command of a verb, imported now."""
         if cmd_name not in COMMANDS:
             return None
         command: click.Command = import_module(f"memlm.cli.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The verbs with their one-line helps, without importing them."""
+        """The verbs with a line of help each, without importing them."""
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def main(self, *args: Any, standalone_mode: bool = True, **extra: Any) -> Any:
-        """Run the command line; exits with 2 for what a user can mend, 130 for Ctrl-C."""
+        """Run the command line. It exits with 2 for an error that a user can fix, and with 130 for Ctrl-C."""
         for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, TextIOWrapper):  # a file's name that is no text, or a terminal that lacks a letter
+            if isinstance(stream, TextIOWrapper):  # for names and letters that can't be printed
                 stream.reconfigure(errors="backslashreplace")
         try:
             status = super().main(*args, standalone_mode=False, **extra)  # type: ignore[call-overload]
@@ -83,11 +83,11 @@ def _refuse(message: str) -> NoReturn:
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="memlm")
 def main() -> None:
-    """End-to-end memory networks for language modelling, beside an LSTM baseline.
+    """End-to-end memory networks for language modelling and question answering, with LSTM and n-gram baselines.
 
     \b
     memlm train --dataset ptb --hops 6        train on Penn Treebank
-    memlm eval runs/ptb-memn2n-6x100          perplexity of its test split
-    memlm compare runs/A runs/B               runs side by side
-    tensorboard --logdir runs                 watch the curves
+    memlm eval runs/ptb-memn2n-6x100          perplexity of the test split
+    memlm compare runs/A runs/B               compare two runs
+    tensorboard --logdir runs                 watch the training curves
     """

@@ -20,14 +20,16 @@ if TYPE_CHECKING:
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("question")
 @click.option(
-    "--story", type=click.Path(path_type=Path), metavar="FILE", help="its sentences  [default: standard input]"
+    "--story", type=click.Path(path_type=Path), metavar="FILE", help="file with the story  [default: standard input]"
 )
 @click.option(
-    "--task", type=click.IntRange(1), help="whose model answers, in a run of several  [default: the only one]"
+    "--task",
+    type=click.IntRange(1),
+    help="task whose model answers, if the run has several models  [default: the only one]",
 )
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
-@plot_options("draw what each hop looks at")
+@plot_options("draw what each hop attends to")
 def command(
     run: Path,
     question: str,
@@ -38,10 +40,10 @@ def command(
     plot: Path | None,
     overwrite: bool,
 ) -> None:
-    """Ask a trained model a QUESTION about a story, and see what each hop looked at.
+    """Ask a trained model a QUESTION about a story, and see what each hop attends to.
 
-    The story's lines may have bAbI's numbers. If it asks this question itself, with answer and supporting sentences,
-    these are shown as well.
+    The story has one sentence per line; lines may be numbered as in bAbI. If the story contains the same question with
+    its answer and supporting sentences, these are shown too.
 
     \b
     memlm ask runs/babi-task-2-1k-memn2n-qa-3x20 --story story.txt "Where is the apple?"
@@ -69,24 +71,24 @@ def _read(story: Path | None) -> list[bytes]:
         with opened(story) as file:
             return file.readlines()
     if sys.stdin.isatty():
-        raise MemlmError("there is no story: give --story, or one on standard input")
+        raise MemlmError("there is no story: give --story, or write the story to standard input")
     return sys.stdin.buffer.readlines()
 
 
 def _print(answer: "Answer") -> None:
-    """The paper's Figure 2: sentences down, support and hops across; then the question and its answer."""
+    """Print the paper's Figure 2: a row per sentence, a column per hop; then the question and the answers."""
     from memlm.evaluation.plots.story import NOTHING, WRITTEN_FROM
 
-    told = answer.supporting is not None
+    has_support = answer.supporting is not None
     support = ["yes" if supports else "" for supports in answer.supporting] if answer.supporting is not None else []
-    columns = ["story", *(["support"] if told else [])]
-    rows: list[list[object]] = [[said, *support[s : s + 1]] for s, said in enumerate(answer.sentences)]
+    columns = ["story", *(["support"] if has_support else [])]
+    rows: list[list[object]] = [[sentence, *support[s : s + 1]] for s, sentence in enumerate(answer.sentences)]
     if answer.attention is not None and answer.nothing is not None:
         columns += [f"hop {k + 1}" for k in range(len(answer.attention))]
         for row, weights in zip(rows, answer.attention.T, strict=True):
             row += [f"{weight:.2f}" for weight in weights]
         if answer.nothing.max() >= WRITTEN_FROM:
-            rows.append([NOTHING, *([""] if told else []), *(f"{weight:.2f}" for weight in answer.nothing)])
+            rows.append([NOTHING, *([""] if has_support else []), *(f"{weight:.2f}" for weight in answer.nothing)])
     tables.show(columns, rows)
     if answer.forgotten:
         click.echo(f"not in memory: the first {answer.forgotten} sentences of the story")

@@ -10,6 +10,7 @@ from memlm import jsontext
 from memlm.cli.options import checkpoint_option, device_option
 from memlm.cli.show import heat
 from memlm.cli.show.plots import plot_options
+from memlm.cli.show.progress import progress_bar
 from memlm.config.data import UNITS
 from memlm.errors import MemlmError
 
@@ -19,22 +20,30 @@ if TYPE_CHECKING:
     from memlm.evaluation.attention import Attention
     from memlm.inference.text import TrainedModel
 
-LIKELIEST = 5  # next words that are named below the map
-WORDS_BEFORE = 8  # the predicted one, that are named above it
-MEANING = "Weights, 1 in all for each hop; shaded by the hop's largest; not shown below 0.005."
+LIKELIEST = 5  # next words below the map
+WORDS_BEFORE = 8  # words before the predicted one, above the map
+MEANING = (
+    "The weights of a hop add up to 1. Shades are relative to its largest weight. Weights below 0.005 are hidden."
+)
 
 
 @click.command("attend")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.option("--text", help="a text; not given: standard input")
+@click.option("--text", help="the text  [default: standard input]")
 @click.option(
     "--word",
-    help="look at the predictions of this word of the text, or of its first part  [default: of what comes after it]",
+    help="show the predictions of this word of the text, or of its first part  [default: of the word after the text]",
 )
-@click.option("--all", "every", is_flag=True, help="look at the prediction of each word of the text")
-@click.option("--top", type=click.IntRange(1), default=15, show_default=True, help="past words shown on their own")
-@click.option("--average", is_flag=True, help="mean over a split by place in the memory: the paper's Figure 3")
-@click.option("--split", help="of --average: train, valid or test  [default: valid]")
+@click.option("--all", "every", is_flag=True, help="show the prediction of each word of the text")
+@click.option(
+    "--top",
+    type=click.IntRange(1),
+    default=15,
+    show_default=True,
+    help="past words that are shown alone, not in groups",
+)
+@click.option("--average", is_flag=True, help="mean over a split, by slot of the memory: the paper's Figure 3")
+@click.option("--split", help="split for --average: train, valid or test  [default: valid]")
 @checkpoint_option
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON object, with all weights")
@@ -48,25 +57,25 @@ def command(
     overwrite: bool,
     average: bool,
     split: str | None,
-    **of_text: Any,
+    **text_options: Any,
 ) -> None:
-    """Which past words each hop looked at, to predict the word after a text.
+    """Show which past words each hop attends to when it predicts the word after a text.
 
     \b
     memlm attend RUN --text "the company said it"                 the next word
     memlm attend RUN --text "the company said it" --word said     each time that "said" is predicted
-    memlm attend RUN --average --plot figure3.svg                 by place in the memory
+    memlm attend RUN --average --plot figure3.svg                 by slot of the memory
     """
     from memlm.evaluation.plots import pictures
     from memlm.inference.load import load_text
 
-    given = {name for name in ("text", "word", "every") if of_text[name] not in (None, False)}
+    given = {name for name in ("text", "word", "every") if text_options[name] not in (None, False)}
     if average and given:
-        raise MemlmError("--average is over a split: --text, --word and --all do not go with it")
+        raise MemlmError("--average is over a split: it can't be used with --text, --word or --all")
     if {"word", "every"} <= given:
-        raise MemlmError("--word and --all do not go together: --all looks at every word")
+        raise MemlmError("--word and --all can't be used together: --all shows every word")
     if split is not None and not average:
-        raise MemlmError("--split goes with --average")
+        raise MemlmError("--split can only be used with --average")
     if plot is not None:
         pictures.check_file(plot, overwrite=overwrite)
     model = load_text(run, checkpoint=checkpoint, device=device)
@@ -75,7 +84,7 @@ def command(
     if average:
         _average(model, split or "valid", facts, as_json=as_json, plot=plot)
     else:
-        _text(model, facts, as_json=as_json, plot=plot, **of_text)
+        _text(model, facts, as_json=as_json, plot=plot, **text_options)
 
 
 def _text(
@@ -94,12 +103,12 @@ def _text(
 
     if text is None:
         text = _standard_input()
-    tokens, starts = model.cut(text)
+    tokens, starts = model.tokenize(text)
     if word is None:
         places = list(range(len(tokens) + 1)) if every else [len(tokens)]
     else:
-        of_words = zip(starts, attention.split_words(text), strict=True)
-        places = [place for place, other in of_words if other == word]
+        words = zip(starts, attention.split_words(text), strict=True)
+        places = [place for place, other in words if other == word]
         if not places:
             raise MemlmError(f"the text has no word {word!r}")
     attended = model.attend(text, targets=places)
@@ -108,18 +117,18 @@ def _text(
     if as_json:
         click.echo(jsontext.dumps(facts | attended.to_dict()))
     elif every:
-        click.echo(f"{_name(model)}: the {attended.unit} that each hop looks at most, and its weight")
+        click.echo(f"{_name(model)}: the {attended.unit} that each hop attends to most, and its weight")
         heat.show_overview(attended)
     else:
         _print_maps(model, attended, text, top)
 
 
 def _standard_input() -> str:
-    """The text on standard input; the line break at its end is the file's, not the text's."""
+    """The text on standard input, without the line break at its end."""
     from memlm.inference.scoring import read_lines
 
     if sys.stdin.isatty():
-        raise MemlmError("there is no text: give --text, or one on standard input")
+        raise MemlmError("there is no text: give --text, or write the text to standard input")
     return "".join(read_lines(sys.stdin.buffer, "standard input")).removesuffix("\n")
 
 
@@ -128,7 +137,7 @@ def _print_maps(model: "TrainedModel", attended: "Attention", text: str, top: in
         between = " " if model.vocabulary.is_of_words else ""
         before = between.join(attended.words[max(0, place - WORDS_BEFORE) : place])
         dots = "... " if place > WORDS_BEFORE else ""
-        click.echo(f"{_name(model)}: what each hop looks at to predict the {attended.unit} after: {dots}{before}")
+        click.echo(f"{_name(model)}: what each hop attends to for the {attended.unit} after: {dots}{before}")
         heat.show_words(attended, t, top)
     click.echo(MEANING)
     if attended.targets == [len(attended.words)]:
@@ -143,11 +152,11 @@ def _picture(attended: "Attention", top: int, name: str) -> "Figure":
 
     predicted = [attended.label(place) for place in attended.targets]
     if len(predicted) == 1:
-        pieces = attended.pieces(0, top)
+        pieces = attended.past_words(0, top)
         if not pieces:
-            raise MemlmError(f"can't draw what was looked at to predict {predicted[0]!r}: no word stands before it")
+            raise MemlmError(f"can't draw the attention for {predicted[0]!r}: there is no word before it")
         what = f"the next {attended.unit}" if attended.targets == [len(attended.words)] else repr(predicted[0])
-        title = f"{name}: what each hop looks at to predict {what}"
+        title = f"{name}: what each hop attends to for {what}"
         weights = np.stack([piece.weights for piece in pieces], axis=1)
         return pictures_attention.attention_over_words(
             [p.label for p in pieces], weights, [p.words == 1 for p in pieces], title
@@ -158,22 +167,15 @@ def _picture(attended: "Attention", top: int, name: str) -> "Figure":
         begin, past = attended.past(t)
         weights[:, t, begin - first : place - first] = past
     words = [attended.label(place) for place in range(first, last)]
-    return pictures_attention.attention_over_text(words, predicted, weights, f"{name}: what each hop looks at")
+    return pictures_attention.attention_over_text(words, predicted, weights, f"{name}: what each hop attends to")
 
 
 def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_json: bool, plot: Path | None) -> None:
-    from rich.console import Console
-    from rich.progress import Progress
-
     from memlm.evaluation.plots import attention as pictures_attention
     from memlm.evaluation.plots import pictures
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        task = progress.add_task(f"reading {split}", total=None)
-        result = model.average_attention(
-            split, tick=lambda done, total: progress.update(task, completed=done, total=total)
-        )
+    with progress_bar(f"reading {split}") as tick:
+        result = model.average_attention(split, tick=tick)
     unit = UNITS[model.vocabulary.tokenizer]
     title = f"{_name(model)}: average attention over {result.targets:,} {unit}s of {split}"
     if plot is not None:
@@ -186,6 +188,6 @@ def _average(model: "TrainedModel", split: str, facts: dict[str, Any], *, as_jso
 
 
 def _name(model: "TrainedModel") -> str:
-    """The run, and what model of what it is where its name does not say so."""
+    """The name of the run, with its dataset and model if the name is another."""
     run, what = model.run.path.resolve().name, f"{Path(model.config.dataset).name}-{model.config.model.label}"
     return run if run == what else f"{run} ({what})"

@@ -18,18 +18,21 @@ TASKS = ("lm", "babi")
 @click.option(
     "--task", type=click.Choice(TASKS), default="lm", show_default=True, help="lm: language modelling; babi: questions"
 )
-@click.option("--rounds", type=click.IntRange(1), default=15, show_default=True, help="times each case is measured")
-@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where")
+@click.option(
+    "--rounds", type=click.IntRange(1), default=15, show_default=True, help="how often each case is measured"
+)
+@click.option("--device", type=click.Choice(DEVICES), default="auto", show_default=True, help="where to compute")
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
-@plot_options("draw the figures")
+@plot_options("plot the times")
 def command(task: str, rounds: int, device: str, as_json: bool, plot: Path | None, overwrite: bool) -> None:
-    """Speed of this machine: memlm against the per-window formulation and against the floor.
+    """Measure the speed of this machine: memlm against the per-window formulation and against the floor.
 
-    Also the adaptive softmax against the full one, and restarts side by side against one after another.
+    It also compares the adaptive softmax with the full softmax, and restarts trained side by side with restarts
+    trained one after another.
 
-    With --task babi: ten restarts trained side by side, against the same ones trained one after another.
+    With --task babi, it compares ten restarts trained side by side with the same restarts one after another.
 
-    All in one process and taking turns, medians; leave the machine alone meanwhile.
+    The cases take turns in one process, and the results are medians. Run nothing else on the machine meanwhile.
     """
     from rich.console import Console
     from rich.progress import Progress
@@ -41,7 +44,7 @@ def command(task: str, rounds: int, device: str, as_json: bool, plot: Path | Non
 
     if plot is not None:
         if task == "babi":
-            raise MemlmError("--plot draws language modelling alone: leave it out with --task babi")
+            raise MemlmError("--plot is only for --task lm: leave it out with --task babi")
         pictures.check_file(plot, overwrite=overwrite)
     with Progress(console=Console(stderr=True), transient=True) as progress:
         measure: Any = babi if task == "babi" else bench
@@ -58,7 +61,7 @@ def command(task: str, rounds: int, device: str, as_json: bool, plot: Path | Non
 
 
 def _print(result: dict[str, Any], ratios: dict[str, tuple[str, str]]) -> None:
-    """The ratios beside their aims, the times they rest on, and how a step's time grows."""
+    """Print the ratios with their targets, the times behind them, and how the time of a step grows."""
     from memlm.diagnostics.bench.plot import TITLES
 
     environment = result["environment"]
@@ -68,7 +71,7 @@ def _print(result: dict[str, Any], ratios: dict[str, tuple[str, str]]) -> None:
     tables.show(("case", "ms"), [(name, f"{value:.2f}") for name, value in result["milliseconds"].items()])
     for scale, points in result.get("scaling", {}).items():
         shown = "   ".join(f"{point['value']:,}: {point['milliseconds']:.1f}" for point in points)
-        click.echo(f"ms a step by {TITLES[scale]}:  {shown}")
+        click.echo(f"ms per step by {TITLES[scale]}:  {shown}")
 
 
 def _with_unit(value: float, aim: str) -> str:

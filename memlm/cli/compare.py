@@ -17,16 +17,18 @@ from memlm.format import shown
 
 @click.command("compare")
 @click.argument("runs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--protocol", type=click.Choice(PROTOCOLS), default="exact", show_default=True, help="of the scores")
-@click.option("--json", "as_json", is_flag=True, help="a JSON list, one object a run")
-@plot_options("draw the runs' perplexity by epoch")
+@click.option(
+    "--protocol", type=click.Choice(PROTOCOLS), default="exact", show_default=True, help="protocol of the scores"
+)
+@click.option("--json", "as_json", is_flag=True, help="print a JSON list, one object per run")
+@plot_options("plot the perplexity of the runs by epoch")
 def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | None, overwrite: bool) -> None:
-    """Runs side by side: perplexities of their best states, and whether each differs from the first.
+    """Compare runs: the perplexities of their best checkpoints, and whether each run differs from the first.
 
-    A difference is told by a paired bootstrap over blocks of words. It speaks of these trained models: the same
-    settings with another seed make another model. Where tokens are parts of words in any of the runs, perplexities
-    are per word: they compare whatever the tokens are. Refused if the text or the protocol differs. Runs of question
-    answering stand beside one another by their errors in each task.
+    A paired bootstrap over blocks of words tests the difference. It is about these trained models: the same settings
+    with another seed give another model. If tokens are parts of words in one of the runs, perplexities are per word,
+    so that they are comparable. The texts and the protocol of the scores must agree. Question-answering runs are
+    compared by their errors in each task.
     """
     from memlm.evaluation.plots import pictures
     from memlm.experiments.compare import TextComparison, compare
@@ -36,7 +38,7 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
     found = compare(*runs, protocol=protocol)
     if not isinstance(found, TextComparison):
         if plot is not None:
-            raise MemlmError("there is no picture of runs that answer questions: leave out --plot")
+            raise MemlmError("runs of question answering have no plot: leave out --plot")
         if not as_json:
             errors.show_together(found.rows)
     else:
@@ -51,7 +53,7 @@ def command(runs: tuple[Path, ...], protocol: str, as_json: bool, plot: Path | N
 
 
 def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
-    """A row a run; where tokens are parts of words, with what they are and the counts of the test split."""
+    """Print one row per run. If tokens are parts of words, add columns about the tokens of the test split."""
     from memlm.format import duration
 
     columns = ["run", "model", "parameters", "valid ppl", "test ppl", "epochs", "time"]
@@ -73,14 +75,14 @@ def _print_table(rows: Sequence[Mapping[str, Any]]) -> None:
     if any(row["tokenizer"] != "words" for row in rows):
         columns += ["tokens", "test ppl per token", "test bits per character", "test tokens"]
         for line, row in zip(cells, rows, strict=False):
-            line += _of_tokens(row)
+            line += _token_cells(row)
         cells = [line + [""] * (len(columns) - len(line)) for line in cells]
         counts = f"test has {rows[0]['test_words']:,} words and {rows[0]['test_characters']:,} characters"
-        title += f"; perplexity per word, an <eos> per line among them; {counts}"
+        title += f"; perplexity per word, with one <eos> per line; {counts}"
     tables.show(columns, cells, title=title)
 
 
-def _of_tokens(row: Mapping[str, Any]) -> list[object]:
+def _token_cells(row: Mapping[str, Any]) -> list[object]:
     unit = UNITS[row["tokenizer"]]
     return [
         f"{row['vocabulary_size']:,} {unit}s" + (f" ({row['pieces']})" if unit == "piece" else ""),

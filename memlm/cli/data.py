@@ -19,14 +19,14 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON obj
 def command() -> None:
     """Fetch, import, describe and verify datasets.
 
-    They lie in data/, or in the folder that MEMLM_DATA names.
+    They are in the folder data/, or in the folder that the variable MEMLM_DATA names.
     """
 
 
 @command.command("list")
 @_JSON
 def list_(as_json: bool) -> None:
-    """The datasets that memlm knows, and which of them are there."""
+    """List the datasets of the catalogue, and which of them are there."""
     from memlm.data.fetch.get import is_present
     from memlm.data.storage import data_root
 
@@ -53,14 +53,14 @@ def list_(as_json: bool) -> None:
     metavar="PATH",
     help="Import from a folder, a file, an archive or a base URL instead of the public mirrors.",
 )
-@click.option("--head", is_flag=True, help="FILE is only a head of text8: make it the dataset text8-head.")
+@click.option("--head", is_flag=True, help="FILE is only the beginning of text8: make it the dataset text8-head.")
 def get(name: str, source: str | None, head: bool) -> None:
-    """Put dataset NAME in its place, checked; does nothing if it is there."""
+    """Get dataset NAME and check it. Does nothing if it is there already."""
     from memlm.data.fetch import get
 
     if head:
         if name not in HEADS or source is None:
-            raise MemlmError(f"--head is of {' and '.join(HEADS)} alone, with --from FILE")
+            raise MemlmError(f"--head is only for {' and '.join(HEADS)}, with --from FILE")
         name = HEADS[name]
     get.get_dataset(name, source=source, say=click.echo)
 
@@ -70,11 +70,11 @@ def get(name: str, source: str | None, head: bool) -> None:
 @plain_options(DataConfig)
 @_JSON
 def info(name: str, as_json: bool, **settings: Any) -> None:
-    """What dataset NAME is, of the catalogue, a folder or a file; and what is in it, under the settings of a text.
+    """Describe dataset NAME: a dataset of the catalogue, a folder or a file.
 
-    Counts of its splits and how far the counts of training alone predict them; and a warning where training has lines
-    of the other splits. Words count one <eos> a line; oov is what the vocabulary, that of the training split, does not
-    hold.
+    Shows the counts of its splits, and the perplexity of a unigram model of the training split; warns if training has
+    lines of the other splits. Words include one <eos> per line. oov counts the tokens that are not in the vocabulary
+    of the training split. The options are the settings of a text.
     """
     data.show(name, DataConfig(**settings), as_json=as_json)
 
@@ -83,7 +83,7 @@ def info(name: str, as_json: bool, **settings: Any) -> None:
 @click.argument("name")
 @_JSON
 def verify(name: str, as_json: bool) -> None:
-    """Read every file of dataset NAME and compare hashes and counts; exit status 2 if one is wrong."""
+    """Read every file of dataset NAME, and compare hashes and counts. The exit status is 2 if one is wrong."""
     from memlm.data.fetch import get
     from memlm.data.storage import data_root
 

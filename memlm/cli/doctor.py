@@ -16,13 +16,13 @@ MARKS = {True: "ok ", False: "BAD", None: " - "}
     type=click.Path(path_type=Path),
     default=Path("runs"),
     show_default=True,
-    help="the folder of the runs to check",
+    help="folder of the runs to check",
 )
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def command(runs: Path, as_json: bool) -> int:
-    """Whether memlm works here: installation, data, runs, and exact resume after kill -9. Takes up to a minute.
+    """Check the installation, the data, the runs, and exact resume after kill -9. Takes up to a minute.
 
-    Exit status 0 if all is well; 1 if not, with what to do.
+    The exit status is 0 if all is well. Otherwise it is 1, and the output says what to do.
     """
     from memlm.diagnostics import doctor
 

@@ -9,9 +9,10 @@ import click
 from memlm import jsontext
 from memlm.cli.options import checkpoint_option, device_option
 from memlm.cli.show import errors
+from memlm.cli.show.progress import progress_bar
 from memlm.config.settings import PROTOCOLS
 from memlm.errors import MemlmError
-from memlm.evaluation.wording import in_words
+from memlm.evaluation.wording import perplexity_in_words
 
 if TYPE_CHECKING:
     from memlm.evaluation.passport import Passport
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     "--text",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="score this text instead, a sentence a line; the dataset is not needed",
+    help="score this file instead, with one sentence per line; the dataset is not needed",
 )
 @click.option(
     "--protocol",
@@ -33,17 +34,23 @@ if TYPE_CHECKING:
     show_default=True,
     help="exact: every token once; facebook: the tokens that the reference code scores",
 )
-@click.option("--cache", is_flag=True, help="mix in a cache of the words read so far (Grave et al. 2017)")
-@click.option("--dynamic", is_flag=True, help="learn from what was read so far (Krause et al. 2018)")
+@click.option("--cache", is_flag=True, help="add a cache of the words read so far (Grave et al. 2017)")
 @click.option(
-    "--mix", type=click.Path(path_type=Path), multiple=True, metavar="RUN", help="mix in another run's best state"
+    "--dynamic", is_flag=True, help="dynamic evaluation: learn from the words read so far (Krause et al. 2018)"
 )
 @click.option(
-    "--tune-again", is_flag=True, help="tune these anew, though the run keeps weights of an evaluation before"
+    "--mix",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    metavar="RUN",
+    help="mix with the best checkpoint of another run",
+)
+@click.option(
+    "--tune-again", is_flag=True, help="tune their weights again, even if the run has weights of an earlier evaluation"
 )
 @checkpoint_option
 @device_option
-@click.option("--json", "as_json", is_flag=True, help="one JSON object: the figure's passport")
+@click.option("--json", "as_json", is_flag=True, help="print one JSON object: the passport of the evaluation")
 def command(
     run: Path,
     split: str | None,
@@ -57,15 +64,12 @@ def command(
     device: str,
     as_json: bool,
 ) -> None:
-    """Score a trained model on a split of the dataset it was trained on, or on any text; the run keeps the score.
+    """Score a trained model on a split of its dataset, or on any text. The score is written to the run folder.
 
-    A language model's is its perplexity: total nats over the number of tokens, and over that of words where tokens
-    are parts of them; kept with the nats of each. The weights of --cache, --dynamic and --mix are tuned on the
-    validation split alone. That of question answering is the percent of wrong answers by task, beside the paper's.
+    The score of a language model is its perplexity per token, and also per word if tokens are parts of words. The nats
+    of each token are written too. The weights of --cache, --dynamic and --mix are tuned only on the validation split.
+    The score of question answering is the percentage of wrong answers by task, beside that of the paper.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from memlm.data.dataset import one_text
     from memlm.evaluation import records
     from memlm.inference.evaluation import read_split, score
@@ -73,30 +77,22 @@ def command(
     from memlm.runs.folder import RunFolder
 
     if RunFolder.open(run).manifest().answers_questions:
-        of_texts = {"cache": cache, "dynamic": dynamic, "mix": mix, "tune-again": tune_again}
-        of_texts |= {"checkpoint": checkpoint != "best", "text": text}
-        errors.evaluate(run, split or "test", protocol, device, of_texts=of_texts, as_json=as_json)
+        text_options = {"cache": cache, "dynamic": dynamic, "mix": mix, "tune-again": tune_again}
+        text_options |= {"checkpoint": checkpoint != "best", "text": text}
+        errors.evaluate(run, split or "test", protocol, device, text_options=text_options, as_json=as_json)
         return
     if text is not None and split is not None:
-        raise MemlmError(f"--text is a text of its own: leave out --split {split}")
+        raise MemlmError(f"--text is not a split of the dataset: leave out --split {split}")
     model = load_text(run, checkpoint=checkpoint, device=device)
     if cache or dynamic or mix:
         report = partial(click.echo, err=True)
-        model = model.adapted(cache=cache, dynamic=dynamic, mix=mix, again=tune_again, report=report)
+        model = model.adapted(cache=cache, dynamic=dynamic, mix=mix, tune_again=tune_again, report=report)
     elif tune_again:
-        raise MemlmError("--tune-again tunes their weights anew: give --cache, --dynamic or --mix with it")
-    console = Console(stderr=True)
+        raise MemlmError("--tune-again is only for weights: give --cache, --dynamic or --mix with it")
     data = read_split(model, split or "test") if text is None else one_text(text, model.vocabulary)
     (what,) = data.splits
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(f"scoring {what}", total=None, visible=False)
-        evaluation = score(
-            model,
-            data,
-            what,
-            protocol,
-            tick=lambda done, total: bar.update(task, completed=done, total=total, visible=True),
-        )
+    with progress_bar(f"scoring {what}") as tick:
+        evaluation = score(model, data, what, protocol, tick=tick)
     click.echo(jsontext.dumps(evaluation.passport.to_dict()) if as_json else _line(evaluation.passport))
     records.record(model.run, evaluation)
 
@@ -109,5 +105,5 @@ def _line(result: "Passport") -> str:
     adapted = "".join(f" + {name}" for name in wrappers if name != "mix")
     adapted += "".join(f" + {other['weight']:.2f} of {other['label']}" for other in wrappers.get("mix", ()))
     text = result["dataset"] if result["split"] == TEXT else f"{result['dataset']} {result['split']}"
-    figures, counts = in_words(result)
+    figures, counts = perplexity_in_words(result)
     return f"{result['label']}{adapted} on {text}: {figures} ({counts}, {how})"

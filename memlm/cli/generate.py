@@ -16,24 +16,26 @@ from memlm.config.sampling import Sampling
 @click.option(
     "--prompt",
     default="",
-    help="the text to go on from, blanks at its end are not read; left out: the start of a text",
+    help="text to continue; white space at its end is ignored  [default: the start of a text]",
 )
 @plain_options(Sampling)
-@click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="texts to draw")
+@click.option("--samples", type=click.IntRange(1), default=1, show_default=True, help="number of texts")
 @click.option(
-    "--seed", type=click.IntRange(0, 2**62), help="of the first text; the next ones count on  [default: any]"
+    "--seed",
+    type=click.IntRange(0, 2**62),
+    help="seed of the first text; each next text has the next seed  [default: random]",
 )
 @checkpoint_option
 @device_option
-@click.option("--json", "as_json", is_flag=True, help="JSON lines, an object a text")
+@click.option("--json", "as_json", is_flag=True, help="print JSON lines, one object per text")
 def command(
     run: Path, prompt: str, samples: int, seed: int | None, checkpoint: str, device: str, as_json: bool, **options: Any
 ) -> None:
-    """Let a model write: each word is shown as it is drawn, and a line end where it ends a line."""
+    """Generate text with a model. Each word is shown as it is drawn; `<eos>` starts a new line."""
     from memlm.inference.generate import DrawnText
     from memlm.inference.load import load_text
 
-    sampling, prompt = Sampling(**options), _as_read(prompt)
+    sampling, prompt = Sampling(**options), _without_trailing_blanks(prompt)
     model = load_text(run, checkpoint=checkpoint, device=device)
     first = secrets.randbelow(2**32) if seed is None else seed
     for number in range(first, first + samples):
@@ -51,7 +53,7 @@ def command(
         click.echo("" if last.endswith("\n") else "\n", nl=False)
 
 
-def _as_read(prompt: str) -> str:
-    """Without the blanks at its end, which are no part of a word: what is drawn brings its own space."""
+def _without_trailing_blanks(prompt: str) -> str:
+    """The prompt without white space at its end, because each drawn word starts with its own space."""
     before, line_end, last = prompt.rpartition("\n")
     return before + line_end + last.rstrip()

@@ -1,4 +1,4 @@
-"""Options of `memlm train`, made from the settings: names, types, choices, help and defaults."""
+"""Command-line options. Those for settings are made from the settings: names, types, choices, help and defaults."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -9,14 +9,14 @@ import click
 from memlm.config.recipes import DEFAULT_JOINT, DEFAULT_RECIPE, RECIPES, default_recipe, recipe
 from memlm.config.registry import ANSWERERS, MODELS
 from memlm.config.run import DATASETS_OF_QUESTIONS, AnyConfig, QAConfig, changed, read_toml
-from memlm.config.settings import DEVICES, Settings, field_types
+from memlm.config.settings import CHECKPOINTS, DEVICES, Settings, field_types
 from memlm.errors import MemlmError
 
 Command = Callable[..., Any]
 
 
 def settings_options(command: Command) -> Command:
-    """Add an option for each setting of data, model and training."""
+    """Add one option for each setting of the data, the models and training."""
     defaults = {name: default_recipe(name) for name in DEFAULT_RECIPE}
     owners: dict[str, list[tuple[str, str]]] = {}
     for part in ("data", "model", "train"):
@@ -48,7 +48,7 @@ def _option(
 def _defaults(setting: str, owners: list[tuple[str, str]], defaults: Mapping[str, AnyConfig]) -> str:
     """The default of each model that has the setting: `  [default: memn2n: 0.01; lstm: 0.05]`, or `  [lstm only: 1]`.
 
-    Empty if no model has a default; the help text of the setting then says what holds.
+    Empty if no model has a default: then the help text of the setting explains what happens.
     """
     values = {name: getattr(defaults[name].resolved().parts[part], setting) for part, name in owners}
     if set(values.values()) == {None}:
@@ -62,7 +62,7 @@ def _defaults(setting: str, owners: list[tuple[str, str]], defaults: Mapping[str
 
 
 def plain_options(kind: type[Settings]) -> Callable[[Command], Command]:
-    """Options for all settings of a class, with the defaults of the class."""
+    """Options for all settings of one class, with the defaults of the class."""
 
     def add(command: Command) -> Command:
         for field in reversed(dataclasses.fields(kind)):
@@ -80,8 +80,8 @@ def plain_options(kind: type[Settings]) -> Callable[[Command], Command]:
 
 
 def checkpoint_option(command: Command) -> Command:
-    """--checkpoint: which checkpoint of a run."""
-    choices = click.Choice(["best", "last"])
+    """--checkpoint: which checkpoint of the run to use."""
+    choices = click.Choice(CHECKPOINTS)
     return click.option("--checkpoint", type=choices, default="best", show_default=True, help="which checkpoint")(
         command
     )
@@ -103,11 +103,11 @@ def resolve(
     options: Mapping[str, Any],
     base: AnyConfig | None = None,
 ) -> AnyConfig:
-    """The settings of a command line: those of the recipe, changed by the config file, then by the options.
+    """The settings of a command line: those of the recipe, then of the config file, then of the options.
 
-    `base` are the settings of a run to start from, which stand for the recipe unless there is another.
-
-    What a recipe is depends on joint and size, wherever these are asked for.
+    Without a recipe, a config file or a model, `base` (the settings of a run to start from) takes the place of the
+    recipe. The recipe depends on `joint` and `size`, which may be in the config file or in the options. Raises
+    MemlmError if they do not fit together.
     """
     values = read_toml(config_file) if config_file else {}
     tables = {part: values[part] for part in ("model", "train") if isinstance(values.get(part), dict)}
@@ -125,7 +125,7 @@ def resolve(
         config = kind.from_dict(values, base=config, where=str(config_file))
     if model and model != config.model.name:
         source = f"recipe {recipe_name}" if recipe_name else str(config_file)
-        raise MemlmError(f"--model {model} does not fit {source}, which is of {config.model.name}")
+        raise MemlmError(f"--model {model} does not fit {source}, which is for {config.model.name}")
     for key in given:
         if not any(key in part.names() for part in config.parts.values()):
             flag = "--" + key.replace("_", "-")
@@ -138,5 +138,5 @@ def resolve(
 
 
 def recipe_names() -> click.Choice[str]:
-    """The type of --recipe."""
+    """The type of the option --recipe."""
     return click.Choice(list(RECIPES))

@@ -11,7 +11,7 @@ from memlm.cli.options import device_option
 
 @click.group("reproduce")
 def command() -> None:
-    """Measure a table of the paper again, beside its figures."""
+    """Measure a table of the paper again, and show it beside the figures of the paper."""
 
 
 @command.command("table1")
@@ -19,23 +19,25 @@ def command() -> None:
     "--columns",
     default="pe-ls-rn",
     show_default=True,
-    help="names of `memlm recipes`, memnn or memnn-wsh, with commas; or all",
+    help="names of `memlm recipes`, memnn or memnn-wsh, separated by commas; or all",
 )
-@click.option("--restarts", type=click.IntRange(1), default=10, show_default=True, help="of each model")
-@click.option("--size", type=click.Choice(["1k", "10k"]), default="1k", show_default=True, help="questions a task")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="of the first restart")
+@click.option("--restarts", type=click.IntRange(1), default=10, show_default=True, help="restarts of each model")
+@click.option("--size", type=click.Choice(["1k", "10k"]), default="1k", show_default=True, help="questions per task")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="seed of the first restart")
 @click.option(
-    "--run-dir", type=click.Path(path_type=Path), help="folder of the columns' runs  [default: runs/table1-SIZE]"
+    "--run-dir",
+    type=click.Path(path_type=Path),
+    help="folder for the runs of the columns  [default: runs/table1-SIZE]",
 )
 @device_option
 @click.option("--json", "as_json", is_flag=True, help="one JSON object")
 def table1(
     columns: str, restarts: int, size: str, seed: int, run_dir: Path | None, device: str, as_json: bool
 ) -> None:
-    """Test errors of bAbI's tasks, the paper's column beside the measured one.
+    """Measure the test errors of the bAbI tasks, and show each column of the paper beside the measured one.
 
-    Each column is a run in --run-dir, and what is done is not done again: Ctrl-C stops after the step, the same
-    command goes on. Of memnn and memnn-wsh memlm has no models: they are quoted from the paper.
+    Each column is a run in --run-dir. Ctrl-C stops after the current step, and the same command continues; finished
+    runs are not repeated. memlm has no models for memnn and memnn-wsh: these columns are quoted from the paper.
     """
     from memlm.cli.show import errors
     from memlm.config.paper import TABLE1
@@ -57,7 +59,7 @@ def table1(
                 terminal.say(f"column {name}: run {folder / name}")
                 summary = reproduce.reproduce(folder / name, config, [terminal], requests)
             if summary is None:
-                click.echo("stopped; nothing is lost: the same command goes on", err=True)
+                click.echo("stopped; nothing is lost: the same command continues", err=True)
                 raise SystemExit(requests.exit_status)
             measured[name] = summary
     found = reproduce.beside_the_paper(measured, size)

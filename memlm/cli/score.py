@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 @click.command("score")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True), default="-")
-@click.option("--independent", is_flag=True, help="score each line as if it were the first, not given those before it")
+@click.option("--independent", is_flag=True, help="score each line on its own, without the lines before it")
 @checkpoint_option
 @device_option
-@click.option("--json", "as_json", is_flag=True, help="JSON lines: objects of type token, sentence and total")
+@click.option("--json", "as_json", is_flag=True, help="print JSON lines: objects of type token, sentence and total")
 def command(run: Path, file: Path, independent: bool, checkpoint: str, device: str, as_json: bool) -> None:
-    """Score each word of a text, a sentence a line; FILE is - or left out for standard input.
+    """Score each word of a text with one sentence per line. Without FILE, or with -, reads standard input.
 
-    A line per word: the word, its natural log-probability, its rank among all words, and `oov` if the model does not
-    know it (it is then scored as <unk>). A line that starts with # sums up a sentence, the last one the text. Where
-    the model's tokens are parts of words, a word's log-probability is the sum of theirs, and has no rank; --json has
-    the parts with their own.
+    The output has one line per word: the word, its natural log-probability, its rank among all words, and `oov` if it
+    is not in the vocabulary (then it is scored as <unk>). A line that starts with # is the summary of a sentence; the
+    last line is the summary of the text. If tokens are parts of words, the log-probability of a word is the sum over
+    its parts, and it has no rank; --json has the log-probability and the rank of each part.
     """
     from memlm.inference import scoring
     from memlm.inference.load import load_text
@@ -49,7 +49,7 @@ def command(run: Path, file: Path, independent: bool, checkpoint: str, device: s
 
 
 def _read(file: Path) -> Iterator[str]:
-    """The lines of the text: what fails where they go is no fault of the file, and does not come by here."""
+    """Yield the lines of the text. Errors when a line is used are not errors of the file: they do not pass here."""
     from memlm.data.corpus.reading import opened
     from memlm.inference.scoring import read_lines
 
@@ -78,5 +78,5 @@ def _summary(what: str, sums: "Sums", unit: str) -> str:
     if unit != "word":
         counts = f"{sums.words:,} words, {sums.tokens:,} {unit}s"
         figures = f"{shown(sums.word_perplexity)} per word, {figures} per {unit}"
-    said = f"# {what}: {counts}, log-probability {sums.log_probability:.4f}, perplexity {figures}"
-    return f"{said}; {sums.oov} oov, without them {shown(sums.perplexity_without_oov)}" if sums.oov else said
+    summary = f"# {what}: {counts}, log-probability {sums.log_probability:.4f}, perplexity {figures}"
+    return f"{summary}; {sums.oov} oov, without them {shown(sums.perplexity_without_oov)}" if sums.oov else summary

@@ -29,19 +29,19 @@ SAFE_ON_RESUME, QA_SAFE_ON_RESUME = (
 )
 @click.option("--config", "config_file", type=click.Path(path_type=Path), help="settings from a TOML file")
 @click.option("--run-dir", type=click.Path(path_type=Path), help="folder of the run  [default: a new one in runs/]")
-@click.option("--overwrite", is_flag=True, help="throw away the run that is in --run-dir")
+@click.option("--overwrite", is_flag=True, help="delete the run that is in --run-dir")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help=f"go on with a run that was stopped or cut off; only {SAFE_ON_RESUME} may be changed, "
-    f"of question answering {QA_SAFE_ON_RESUME}",
+    help=f"continue this same run where it stopped; only {SAFE_ON_RESUME} may be changed, "
+    f"for question answering {QA_SAFE_ON_RESUME}",
 )
 @click.option(
     "--init-from",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="start a new run from the weights of this one, with its vocabulary and settings, on other data",
+    help="start a new run, on other data, from the weights of this run, with its vocabulary, tokenizer and settings",
 )
 @settings_options
 def command(
@@ -55,11 +55,13 @@ def command(
     init_from: Path | None,
     **options: Any,
 ) -> None:
-    """Train a model; the defaults are the paper's recipe.
+    """Train a model. The defaults are the paper's recipe.
 
-    Settings come from the recipe, then the config file, then the options. Ctrl-C stops after the step and saves;
-    `memlm train --resume RUN` goes on from there, and after a crash from the last checkpoint. `kill -USR1` saves at
-    once.
+    Settings come from the recipe, then from the config file, then from the options.
+
+    Ctrl-C stops after the step and saves; `kill -USR1` saves at once. `--resume RUN` continues the same run exactly
+    where it stopped, after a crash from its last checkpoint. `--init-from RUN` begins a new run instead: it starts
+    from the weights of a run and trains them on other data, with the vocabulary and the tokenizer of that run.
     """
     from memlm.experiments import run, terminal
     from memlm.experiments.start import StartingPoint

@@ -12,6 +12,7 @@ from typing import Any, Self, get_args, get_type_hints
 from memlm.errors import MemlmError, unknown_name
 
 DEVICES = ("auto", "cpu", "cuda")
+CHECKPOINTS = ("best", "last")  # of a run
 LARGEST = 10**38  # absolute value of a setting, so that it fits in float32
 
 

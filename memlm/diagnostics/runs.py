@@ -6,7 +6,7 @@ from pathlib import Path
 
 from memlm.data import dataset
 from memlm.errors import MemlmError
-from memlm.inference.evaluation import reproduce
+from memlm.inference.evaluation import remeasure
 from memlm.inference.load import load_tasks, load_text
 from memlm.runs import checkpoint, summary
 from memlm.runs.folder import RunFolder
@@ -56,7 +56,7 @@ def _perplexity(path: Path) -> tuple[bool | None, str]:
     found = f"{model.config.model.label}, step {model.step}, {_hashes(whole)}"
     if not dataset.is_there(model.config.dataset):
         return None, f"{found}; its text, {model.config.dataset}, is not on this machine"
-    again = reproduce(model)
+    again = remeasure(model)
     if again is None:
         return None, f"{found}; no perplexity was recorded to compare with"
     recorded, now = again

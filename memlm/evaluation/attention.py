@@ -1,6 +1,6 @@
-"""What each hop attends to: for words of a text, and on average over a split.
+"""What each hop attends to: for the words of a text, and on average over a split.
 
-K hops, T targets, B rows, L targets in a row, N memory slots, oldest first.
+K hops, T targets, B rows, L targets per row, N memory slots (oldest first), P past words.
 Source: Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, Figure 3.
 """
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-SAMPLE = 1024  # targets in the picture of an epoch, which they add little to: 20 ms at the paper's sizes for PTB
-WINDOWS_AT_ONCE = 64  # of single targets: each embeds its whole memory
+SAMPLE = 1024  # targets in the plot of an epoch: 20 ms with the paper's settings for PTB
+WINDOWS_AT_ONCE = 64  # windows with one target each: every window embeds its whole memory
 
 Weights = npt.NDArray[np.float64]
 
 
-class Piece(NamedTuple):
-    """Consecutive past words: `weights` (K,) are those of all `words` of them together."""
+class PastWords(NamedTuple):
+    """Consecutive past words. `words` is their number, and `weights` (K,) the sum of their weights."""
 
     label: str
     words: int
@@ -41,12 +41,12 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Attention:
-    """What each hop looked at to predict some words of a text.
+    """What each hop attends to when the model predicts some words of a text.
 
-    `words` are the text's tokens, as written, `<eos>` after each line that ended: words, pieces or characters; of
-    those that are `unknown` the model saw `<unk>`. `targets` (T,) are places in `words`: len(words) is that of the
-    word after the text. `weights` (K, T, N): slot n of target t is the word at targets[t] - N + n, and has weight 0
-    where that is before the start. `unit` is what a token is called.
+    `words` are the tokens of the text (words, pieces or characters) as written, with `<eos>` for each line break. The
+    model sees `<unk>` for those that are `unknown`. `targets` (T,) are indices in `words`; len(words) is the word
+    after the text. In `weights` (K, T, N), slot n of target t is the word at targets[t] - N + n; a slot before the
+    start of the text has weight 0. `unit` is the name of a token: word, piece or character.
     """
 
     words: Sequence[str]
@@ -60,9 +60,10 @@ class Attention:
         return f"<attention for {T} of {len(self.words)} {self.unit}s and the next, hops {K}, memory {N}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: what `memlm attend --json` prints, but for the run.
+        """For JSON: what `memlm attend --json` prints, without the run.
 
-        The words, and for each prediction the weights by hop of the words from `first` on; null is the next word.
+        The words, and the predictions. A prediction has the weights by hop of the words from index `first` on. Its
+        `word` is null for the word after the text.
         """
         predictions = []
         for t, place in enumerate(self.targets):
@@ -72,23 +73,23 @@ class Attention:
         return {"words": self.words, "unknown": self.unknown, "predictions": predictions}
 
     def label(self, place: int) -> str:
-        """The word at a place, as written, with a mark if the model knows it as `<unk>` alone; `␣` is a space."""
+        """The word at an index, as written. A space is `␣`, and an unknown word is marked with `<unk>`."""
         if place == len(self.words):
             return f"(next {self.unit})"
         word = self.words[place].replace(" ", "␣")
         return f"{word} ({UNK})" if self.unknown[place] else word
 
     def past(self, t: int) -> tuple[int, Weights]:
-        """Where in `words` the memory of target number `t` begins, and the weights (K, P) of its P words."""
+        """The index in `words` where the memory of target number `t` begins, and the weights (K, P) of its P words."""
         N, target = self.weights.shape[2], self.targets[t]
         first = max(0, target - N)
         return first, self.weights[:, t, N - (target - first) :]
 
-    def pieces(self, t: int, count: int) -> list[Piece]:
-        """The memory of target number `t`, oldest first: the `count` most attended words alone, others together."""
+    def past_words(self, t: int, count: int) -> list[PastWords]:
+        """The memory of target `t`, oldest first. The `count` words of most weight are alone, others in groups."""
         first, weights = self.past(t)
         return [
-            Piece(
+            PastWords(
                 label=self.label(first + group[0]) if len(group) == 1 else f"({len(group)} {self.unit}s)",
                 words=len(group),
                 weights=weights[:, group].sum(axis=1),
@@ -99,7 +100,7 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AverageAttention:
-    """Mean weight (K, N) of each slot at each hop over `targets` words, all of them with a full memory before them."""
+    """The mean weight (K, N) of each slot at each hop, over `targets` words that have a full memory."""
 
     weights: Weights
     targets: int
@@ -109,29 +110,29 @@ class AverageAttention:
         return f"<average attention over {self.targets:,} targets, hops {K}, memory {N}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: what `memlm attend --average --json` prints, but for the run and the split."""
+        """For JSON: what `memlm attend --average --json` prints, without the run and the split."""
         return {"targets": self.targets, "weights": self.weights.tolist()}
 
 
 def split_words(text: str) -> list[str]:
-    """The words of a text, split at white space, with `<eos>` after each line that ended."""
+    """The words of a text, split at white space, with `<eos>` for each line break."""
     return [word for line in text.split("\n") for word in (*line.split(), EOS)][:-1]
 
 
 @torch.no_grad()
 def _blocks(model: LanguageModel, tokens: Tokens, spans: Iterable[Span]) -> Iterator[Tensor]:
-    """Weights (K, B, L, N) of each span's targets."""
+    """Yield the weights (K, B, L, N) for the targets of each span."""
     model.eval()
     for span in spans:
         inputs, _ = to_tensors(gather(tokens, span, model.context_size), model.device)
         weights = model.attention(inputs)
-        assert weights is not None, "asked of a model that attends to nothing"
+        assert weights is not None, "this model has no memory"
         yield weights
 
 
-def of_targets(model: LanguageModel, tokens: Tokens, targets: Sequence[int]) -> Weights:
-    """Weights (K, T, N) for the words at these places of the text; len(tokens) is that of the word after it."""
-    text = np.append(tokens, tokens[:1])  # what the word after the text is makes no difference
+def target_weights(model: LanguageModel, tokens: Tokens, targets: Sequence[int]) -> Weights:
+    """Weights (K, T, N) for the targets at these indices of the text. len(tokens) is the word after the text."""
+    text = np.append(tokens, tokens[:1])  # any word will do as the word after the text: weights do not depend on it
     places = np.asarray(targets, np.int64)
     windows = (Span(places[at : at + WINDOWS_AT_ONCE], 1) for at in range(0, len(places), WINDOWS_AT_ONCE))
     return np.concatenate([block.double().cpu().numpy()[:, :, 0] for block in _blocks(model, text, windows)], axis=1)
@@ -145,14 +146,14 @@ def average(
     targets_at_once: int = TARGETS_AT_ONCE,
     tick: Tick = lambda done, total: None,
 ) -> AverageAttention:
-    """Mean over the targets of a text that have a full memory before them, or over `at_most` of them.
+    """The mean weights over the targets of a text that have a full memory, or over a sample of `at_most` of them.
 
-    These are chunks of consecutive targets that lie evenly over the text. `tick` is told how many targets are done,
-    and of how many. Raises MemlmError where the text is too short to fill the memory.
+    The sample is made of chunks of consecutive targets, spread evenly over the text. `tick(done, total)` is called
+    with numbers of targets. Raises MemlmError if the text is too short to fill the memory.
     """
     N, T = model.context_size, len(tokens)
     if T <= N:
-        raise MemlmError(f"the text has {T} tokens, which never fill a memory of {N}: there is nothing to average")
+        raise MemlmError(f"the text has {T} tokens, too few for a prediction with a full memory of {N}")
     length = min(targets_at_once, CHUNK_LENGTH)
     rows = targets_at_once // length
     if at_most is not None and at_most < T - N:
@@ -170,11 +171,14 @@ def average(
 
 
 def picture(model: LanguageModel, tokens: Tokens, epoch: int) -> "Figure | None":
-    """`average` over SAMPLE targets of the validation split, drawn; None where there is nothing to look at."""
+    """A plot of the `average` over SAMPLE targets of the validation split.
+
+    None for a model without a memory, or if the split is too short to fill it.
+    """
     if not model.attends or len(tokens) <= model.context_size:
         return None
 
-    from memlm.evaluation.plots.attention import average_attention  # draws: a model is loaded without matplotlib
+    from memlm.evaluation.plots.attention import average_attention  # here: loading a model must not import matplotlib
 
     result = average(model, tokens, at_most=SAMPLE)
     return average_attention(
@@ -182,15 +186,15 @@ def picture(model: LanguageModel, tokens: Tokens, epoch: int) -> "Figure | None"
     )
 
 
-def scaled(weights: Weights) -> Weights:
-    """Each row by its maximum; a row of zeros stays one."""
+def scale_rows(weights: Weights) -> Weights:
+    """Divide each row by its maximum. A row of zeros stays unchanged."""
     highest = weights.max(axis=-1, keepdims=True, initial=0)
     result: Weights = np.divide(weights, highest, out=np.zeros_like(weights), where=highest > 0)
     return result
 
 
 def _grouped(weights: Weights, count: int) -> list[range]:
-    """The P words of weights (K, P) in order: the `count` of most weight over all hops alone, the others together."""
+    """The P words of weights (K, P) in order. The `count` words of most weight are alone, the others in groups."""
     most = np.sort(np.argsort(-weights.sum(axis=0), kind="stable")[:count])
     groups, at = [], 0
     for word in [*most.tolist(), weights.shape[1]]:

@@ -11,7 +11,7 @@ from torch import Tensor
 from memlm.data.batches import Batch
 from memlm.data.questions.batches import Ids, add_blanks, unique_rows
 from memlm.data.questions.encode import EMPTY, QuestionSet
-from memlm.models.answerer import Answerer, Asked
+from memlm.models.answerer import Answerer, QuestionBatch
 
 
 def to_tensors(batch: Batch, device: torch.device) -> tuple[Tensor, Tensor]:
@@ -38,7 +38,7 @@ class Feed:
         self.lengths = (questions.stories != EMPTY).sum(axis=1)
         self.memory_size = model.memory_size
 
-    def __call__(self, numbers: Ids, blanks: Ids | None = None, places: Ids | None = None) -> Asked:
+    def __call__(self, numbers: Ids, blanks: Ids | None = None, places: Ids | None = None) -> QuestionBatch:
         """The questions with these numbers (R, B).
 
         `blanks` and `places` add empty memories to the stories: see memlm.data.questions.batches.
@@ -49,7 +49,7 @@ class Feed:
         if blanks is not None and places is not None:
             times = add_blanks(times, blanks, places, self.memory_size)
         chosen, stories = unique_rows(np.where(filled, stories, stories[:, :, -1:]), len(self.sentences))
-        return Asked(
+        return QuestionBatch(
             sentences=self.sentences[self._tensor(chosen)],
             stories=self._tensor(stories),
             times=self._tensor(times.copy()),

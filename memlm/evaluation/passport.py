@@ -1,4 +1,7 @@
-"""The passport of an evaluation: its figures, and all that they rest on."""
+"""The passport of an evaluation: its figures, and all facts that they depend on.
+
+T tokens.
+"""
 
 import math
 from typing import Any, TypedDict
@@ -15,22 +18,22 @@ ALL_BEFORE = "all before"  # context of a model that carries state
 
 
 class Facts(TypedDict):
-    """What was evaluated on what, and how."""
+    """Which model was evaluated on which text, and how."""
 
     run: str
     model: str
     label: str
-    dataset: str  # the file, where one was scored as a text of its own
+    dataset: str  # a name, or the path of the file that was scored
     split: str
     protocol: str
     checkpoint: str
-    step: int  # of training, at which the checkpoint was made
-    parameters: int  # of the model itself, whatever it is mixed with
-    data: dict[str, Any]  # settings by which the text became tokens
+    step: int  # training step of the checkpoint
+    parameters: int  # of the model itself, without the models that it is mixed with
+    data: dict[str, Any]  # settings that turn the text into tokens
     tokenizer: str
     vocabulary_size: int
     vocabulary_sha256: str
-    context: int | str  # words before it that a prediction can see, or ALL_BEFORE
+    context: int | str  # words before the target that a prediction can see, or ALL_BEFORE
     wrappers: dict[str, Any]  # weights of cache, dynamic evaluation and mixture, by name
     dtype: str
     device: str
@@ -40,37 +43,38 @@ class Facts(TypedDict):
 class PassportKeys(Facts, Program):
     """The keys of a passport, with the types of their values.
 
-    A figure that can't be had is None: of no tokens, or of a part of a text.
+    A figure is None if it is not defined: over no tokens, or over a part of a text.
 
-    Perplexities are exp of the mean nats: per token; per token without those whose word the vocabulary does not hold
-    (it holds an `<unk>` that stands in the text); and per word, the end of a line being one.
+    A perplexity is exp of the mean nats. `perplexity` is per token. `perplexity_without_oov` is per token, without the
+    tokens that are not in the vocabulary (an `<unk>` that is written in the text is in the vocabulary).
+    `word_perplexity` is per word, and the end of a line counts as a word.
     """
 
-    tokens: int  # scored, those that were scored twice counted twice
-    skipped: int  # of the split, never scored
-    oov: int  # scored, that the vocabulary does not hold: scored as <unk>
-    oov_share: float  # of the tokens
-    words: int | None  # scored, an `<eos>` a line among them
-    characters: int | None  # as EncodedText counts them; of a text that was scored whole, and once
+    tokens: int  # number of scored tokens; a token that was scored twice counts twice
+    skipped: int  # tokens of the split that were not scored
+    oov: int  # scored tokens that are not in the vocabulary: scored as <unk>
+    oov_share: float  # oov / tokens
+    words: int | None  # scored words, with one `<eos>` per line
+    characters: int | None  # as EncodedText counts them, if the whole text was scored once
     nats: float
     perplexity: float
     perplexity_without_oov: float | None
     word_perplexity: float | None
     bits_per_character: float | None
-    floor_perplexity: float | None  # of a text whose entropy is known: per token
-    floor_word_perplexity: float | None  # per word
-    data_sha256: str  # of the split's ids
-    text_sha256: str | None  # of the text's bytes, whatever its tokens are
+    floor_perplexity: float | None  # per token, for a text whose entropy is known
+    floor_word_perplexity: float | None  # the same per word
+    data_sha256: str  # of the ids of the split
+    text_sha256: str | None  # of the bytes of the text; does not depend on its tokens
 
 
 class Passport(dict[str, Any]):
-    """The figures of an evaluation and all that they rest on, by the keys of `PassportKeys`: `["perplexity"]`."""
+    """The figures of an evaluation and all facts that they depend on: `["perplexity"]`. See `PassportKeys`."""
 
     def __repr__(self) -> str:
         return f"<passport: {self['label']} on {self['dataset']} {self['split']}, {self._figure()}>"
 
     def _figure(self) -> str:
-        """The figure in words."""
+        """The main figure, for the repr."""
         how = f"protocol {self['protocol']}, checkpoint {self['checkpoint']}"
         return f"perplexity {shown(self['perplexity'])} of {self['tokens']:,} tokens, {how}"
 
@@ -80,25 +84,28 @@ class Passport(dict[str, Any]):
 
 
 class TaskPassport(Passport):
-    """The errors of a run of question answering, in percent, and all that they rest on: `["tasks"]["1"]`."""
+    """The errors of a question-answering run in percent, and all facts that they depend on: `["tasks"]["1"]`."""
 
     def _figure(self) -> str:
-        """The figure in words."""
+        """The main figure, for the repr."""
         return f"mean error {self['mean_error']:.1f} %, {self['failed_tasks']} of {len(self['tasks'])} tasks failed"
 
 
-def make(
+def make_passport(
     nats: TokenNats, text: EncodedText, facts: Facts, *, memory_size: int | None, floor_nats: float | None = None
 ) -> Passport:
-    """The passport of per-token nats (T,) of a text, whoever computed them; sums are those of the facts' protocol."""
+    """The passport for the nats (T,) of the tokens of a text. `facts` has the protocol, by which the nats are summed.
+
+    `floor_nats` is the entropy of the text, if it is known. Raises MemlmError if the protocol does not fit the text.
+    """
     places = scored_tokens(len(nats), protocol=facts["protocol"], memory_size=memory_size)
     of_unknown = np.zeros(len(nats), bool)
     of_unknown[text.unknown] = True
     total, known = float(nats[places].sum()), nats[places][~of_unknown[places]]
     skipped = len(nats) - len(np.unique(places))
     whole = skipped == 0 and len(places) == len(nats)
-    each_is_a_word = text.words == len(text.tokens)
-    words = len(places) if each_is_a_word else text.words if whole else None
+    words_are_tokens = text.words == len(text.tokens)
+    words = len(places) if words_are_tokens else text.words if whole else None
     keys = PassportKeys(
         **facts,
         tokens=len(places),

@@ -1,4 +1,4 @@
-"""Perplexities in words: what they are of, and what they rest on."""
+"""Lines of text about perplexities and the tokens that they count."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -12,20 +12,21 @@ if TYPE_CHECKING:
     from memlm.evaluation.passport import Passport
 
 
-SCORED = ("valid", "test")  # the splits that a finished run has figures of
+SCORED_SPLITS = ("valid", "test")  # the splits that a finished run is scored on
 
 
-def in_words(result: "Passport") -> tuple[str, str]:
-    """Perplexity, and the counts that it rests on.
+def perplexity_in_words(result: "Passport") -> tuple[str, str]:
+    """Two phrases: the perplexity, and the counts that it is computed from.
 
-    Where a token is a part of a word: perplexity per word, which is comparable, and per token, and bits per character.
+    If tokens are parts of words, the first has the perplexity per word, which is comparable, the perplexity per token,
+    and bits per character.
     """
     unit = UNITS[result["tokenizer"]]
     if unit == "word":
         figures = f"perplexity {shown(result['perplexity'])}{_floor(result['floor_perplexity'])}"
         return figures, f"{result['tokens']:,} tokens, {_unknown(result, 'unknown words')}"
     figures, counts = f"{shown(result['perplexity'])} per {unit}", [f"{result['tokens']:,} {unit}s"]
-    if result["word_perplexity"] is not None:  # else a part of the text was scored, and maybe of a word
+    if result["word_perplexity"] is not None:  # otherwise only a part of the text was scored, and perhaps of a word
         by_word = f"{shown(result['word_perplexity'])}{_floor(result['floor_word_perplexity'])} per word"
         figures = f"{by_word}, {figures}, {result['bits_per_character']:.3f} bits per character"
         counts = [f"{result['words']:,} words", *counts]
@@ -37,28 +38,31 @@ def _unknown(result: "Passport", what: str) -> str:
     return f"{result['oov']:,} {what}" + (f" ({result['oov_share']:.2%})" if result["oov"] else "")
 
 
-def about_text(config: "Config", data: "TextDataset") -> list[str]:
-    """Lines that say what the tokens of a run are, where they are no words, and the entropy floor where known."""
+def data_lines(config: "Config", data: "TextDataset") -> list[str]:
+    """Lines for the start of training: what a token is, if not a word, and the entropy floor, if it is known."""
     from memlm.evaluation.perplexity import perplexity
 
     unit, lines = UNITS[data.vocabulary.tokenizer], []
     if unit != "word":
         kind = f" ({config.data.pieces})" if unit == "piece" else ""
-        lines.append(f"{len(data.vocabulary):,} {unit}s{kind}; until the end perplexities are per {unit}")
+        lines.append(f"{len(data.vocabulary):,} {unit}s{kind}; perplexities during training are per {unit}")
     if data.floor_nats:
-        floors = {split: perplexity(data.floor_nats[split], data.splits[split].words) for split in SCORED}
-        said = ", ".join(f"{split} {shown(floor)}" for split, floor in floors.items())
-        lines.append(f"no model can be below the entropy floor: {said}" + (" per word" if unit != "word" else ""))
+        floors = {split: perplexity(data.floor_nats[split], data.splits[split].words) for split in SCORED_SPLITS}
+        figures = ", ".join(f"{split} {shown(floor)}" for split, floor in floors.items())
+        lines.append(f"no model can be below the entropy floor: {figures}" + (" per word" if unit != "word" else ""))
     return lines
 
 
-def results(best_epoch: int, passports: "Mapping[str, Passport]") -> list[str]:
-    """Lines at the end of a training: the figures of the best state."""
-    if all(made["tokenizer"] == "words" for made in passports.values()):
-        said = ", ".join(f"{split} {shown(made['perplexity'])}" for split, made in passports.items())
-        return [f"best epoch {best_epoch}: perplexity {said}"]
-    told = {split: in_words(made) for split, made in passports.items()}
-    return [f"best epoch {best_epoch}:", *(f"{split:>5}: {said} ({counts})" for split, (said, counts) in told.items())]
+def result_lines(best_epoch: int, passports: "Mapping[str, Passport]") -> list[str]:
+    """Lines for the end of training: the perplexities of the best checkpoint."""
+    if all(passport["tokenizer"] == "words" for passport in passports.values()):
+        figures = ", ".join(f"{split} {shown(passport['perplexity'])}" for split, passport in passports.items())
+        return [f"best epoch {best_epoch}: perplexity {figures}"]
+    phrases = {split: perplexity_in_words(passport) for split, passport in passports.items()}
+    return [
+        f"best epoch {best_epoch}:",
+        *(f"{split:>5}: {text} ({counts})" for split, (text, counts) in phrases.items()),
+    ]
 
 
 def _floor(perplexity: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from memlm.errors import MemlmError
 from memlm.evaluation.perplexity import perplexity
 from memlm.evaluation.records import EVALUATIONS, best_nats, best_passport
+from memlm.evaluation.wording import SCORED_SPLITS
 from memlm.experiments import bootstrap
 from memlm.experiments.bootstrap import Difference, in_words
 from memlm.format import shown
@@ -19,18 +20,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-SPLITS = ("valid", "test")
-# Of scores of the exact protocol it is enough that they are of the same text.
+# Two scores must agree in these. Exact scores need only be of the same text.
 MUST_AGREE = ("dataset", "protocol", "tokenizer", "vocabulary_sha256", "data_sha256", "tokens")
-BEFORE_PASSPORTS = {"tokenizer": "words"}  # what an evaluation that does not say was made with
+BEFORE_PASSPORTS = {"tokenizer": "words"}  # for evaluations that have no such key
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class Comparison:
-    """Runs side by side, a row per run. The repr has a fact per line.
+    """Runs side by side, one row per run. The repr has one line per fact.
 
-    `differences` has for each run, by split, its difference from the first one, or the reason why there is none; {}
-    for the first. `warnings` say what speaks against the comparison. Runs of question answering have neither.
+    `differences` has for each run, by split, its difference from the first run, or the reason why there is none. It is
+    {} for the first run. `warnings` are reasons against the comparison. Question-answering runs have neither.
     """
 
     rows: Sequence[Mapping[str, Any]]
@@ -41,7 +41,7 @@ class Comparison:
         return "\n".join([*map(self._in_words, self.rows), *self.lines()])
 
     def lines(self) -> list[str]:
-        """What there is to say beside the rows."""
+        """Lines of text beside the rows: warnings and differences."""
         return []
 
     def to_dict(self) -> list[dict[str, Any]]:
@@ -56,52 +56,52 @@ class Comparison:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TextComparison(Comparison):
-    """Language models on the same text, of the figures of their best checkpoints.
+    """Language models on the same text, compared by their best checkpoints.
 
     Keys of a row: run, model, parameters, tokenizer, pieces, vocabulary_size, epochs, seconds, dataset, protocol; and
-    of valid and of test, as valid_tokens: perplexity, word_perplexity, bits_per_character, tokens, words, characters,
-    oov, floor. What the evaluation of an earlier memlm lacks is None.
+    with the prefix valid_ or test_: perplexity, word_perplexity, bits_per_character, tokens, words, characters, oov,
+    floor. A figure that the evaluation of an earlier memlm lacks is None.
     """
 
     def lines(self) -> list[str]:
-        """The warnings and the differences, each once: the reason why there is none may be the same for all."""
-        told = [
+        """The warnings and the differences, without duplicates: several runs may have the same reason."""
+        sentences = [
             difference if isinstance(difference, str) else in_words(difference, row["run"], self.rows[0]["run"], split)
             for row, by_split in zip(self.rows, self.differences, strict=True)
             for split, difference in by_split.items()
         ]
-        return list(dict.fromkeys([*self.warnings, *told]))
+        return list(dict.fromkeys([*self.warnings, *sentences]))
 
     def to_dict(self) -> list[dict[str, Any]]:
         """For JSON: what `memlm compare --json` prints, a list of an object a run."""
-        told = [
+        differences = [
             {
                 split: {"reason": difference} if isinstance(difference, str) else difference.to_dict()
                 for split, difference in by_split.items()
             }
             for by_split in self.differences
         ]
-        return [dict(row) | {"differences_from_first": each} for row, each in zip(self.rows, told, strict=True)]
+        return [dict(row) | {"differences_from_first": each} for row, each in zip(self.rows, differences, strict=True)]
 
     def learning_curves(self) -> "Figure":
-        """Perplexity by epoch of the runs."""
+        """A plot of the validation perplexity of the runs by epoch."""
         return _learning_curves(self.rows)
 
     def _in_words(self, row: Mapping[str, Any]) -> str:
         """A row's figures in a line."""
-        figures = ", ".join(f"{split} {shown(row[f'{split}_word_perplexity'])}" for split in SPLITS)
+        figures = ", ".join(f"{split} {shown(row[f'{split}_word_perplexity'])}" for split in SCORED_SPLITS)
         return f"{row['run']} ({row['model']}) on {row['dataset']}: perplexity {figures}"
 
 
 def compare(*runs: str | Path, protocol: str = "exact") -> Comparison:
-    """Runs side by side, by the paths of their folders, and whether each differs from the first one.
+    """Compare runs, given by the paths of their folders, and whether each differs from the first one.
 
-    A TextComparison of language models, whose scores are those that the end of training and `memlm eval` keep with
-    the runs. Runs of question answering answer their test questions anew. Raises MemlmError where the text, the
-    questions or the protocol differ, or a score is missing.
+    For language models it returns a TextComparison of the scores in the run folders, which training and `memlm eval`
+    write there. Question-answering runs answer their test questions again. Raises MemlmError if the texts, the
+    questions or the protocols differ, or if a score is missing.
     """
     if not runs:
-        raise MemlmError("there is nothing to compare: name one run at least")
+        raise MemlmError("there is nothing to compare: give at least one run")
     folders = [RunFolder.open(Path(run)) for run in runs]
     if any(folder.manifest().answers_questions for folder in folders):
         return _compare_questions([folder.path for folder in folders], protocol)
@@ -109,21 +109,21 @@ def compare(*runs: str | Path, protocol: str = "exact") -> Comparison:
 
 
 def _compare_texts(runs: Sequence[RunFolder], protocol: str) -> TextComparison:
-    scores = [{split: best_passport(run, split, protocol) for split in SPLITS} for run in runs]
+    scores = [{split: best_passport(run, split, protocol) for split in SCORED_SPLITS} for run in runs]
     for run, score in zip(runs[1:], scores[1:], strict=True):
         for split in score:
             _refuse_if_different(runs[0], scores[0][split], run, score[split])
     rows = [_row(run, score) for run, score in zip(runs, scores, strict=True)]
-    differences = [{split: _difference(run, runs[0], split, protocol) for split in SPLITS} for run in runs[1:]]
+    differences = [{split: _difference(run, runs[0], split, protocol) for split in SCORED_SPLITS} for run in runs[1:]]
     return TextComparison(rows=rows, differences=[{}, *differences], warnings=_warnings(rows))
 
 
 def _warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Where one run has scored `<unk>` for what another one has to predict."""
+    """Warnings for runs that score more tokens as `<unk>` than another run."""
     return [
-        f"{row['run']} scores {row[key]:,} tokens of {split} as <unk>, {least['run']} only {least[key]:,}: to predict "
-        f"<unk> is easier than to predict a word"
-        for split, key in ((split, f"{split}_oov") for split in SPLITS)
+        f"{row['run']} scores {row[key]:,} tokens of {split} as <unk>, {least['run']} only {least[key]:,}: "
+        f"<unk> is easier to predict than a word"
+        for split, key in ((split, f"{split}_oov") for split in SCORED_SPLITS)
         if all(row[key] is not None for row in rows)
         for least in [min(rows, key=lambda row: int(row[key]))]
         for row in rows
@@ -133,7 +133,7 @@ def _warnings(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _difference(run: RunFolder, first: RunFolder, split: str, protocol: str) -> Difference | str:
     if protocol != "exact":
-        return f"differences are told of exact scores alone: protocol {protocol} counts some tokens twice"
+        return f"no differences: they need protocol exact, because protocol {protocol} counts some tokens twice"
     try:
         return bootstrap.paired_difference(best_nats(run, split), best_nats(first, split))
     except MemlmError as reason:
@@ -156,11 +156,11 @@ def _learning_curves(rows: Sequence[Mapping[str, Any]]) -> "Figure":
         ]
         return perplexity_curves(curves, title=title, floor=rows[0]["valid_floor"])
     except (KeyError, TypeError):
-        raise MemlmError("can't draw the runs: a metrics.jsonl lacks a figure") from None
+        raise MemlmError("can't draw the runs: a figure is missing in a metrics.jsonl") from None
 
 
 def _by_word(line: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """A line of metrics with perplexities per word; of training by as many tokens per word as validation has."""
+    """A line of metrics.jsonl with perplexities per word. For train, the tokens per word are those of valid."""
     tokens, words = row["valid_tokens"], row["valid_words"]
     keys = [key for key in ("train_perplexity", "valid_perplexity") if line[key] is not None and tokens != words]
     return dict(line) | {key: perplexity(tokens * math.log(line[key]), words) for key in keys}
@@ -187,18 +187,20 @@ def _row(run: RunFolder, scores: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def _pieces(score: dict[str, Any]) -> str | None:
-    """How pieces were learnt; None where tokens are none."""
+    """The method by which pieces were learned, or None if tokens are not pieces."""
     return score["data"].get("pieces") if score.get("tokenizer") == "sentencepiece" else None
 
 
 def _figures(score: dict[str, Any]) -> dict[str, Any]:
-    """Of a split. An evaluation that does not say how many words there are is of words alone.
+    """The figures of a split for a row. In an evaluation without a number of words, tokens are words.
 
-    A perplexity that overflowed is null in the file.
+    An infinite perplexity is null in the file.
     """
     words = score.get("words", score["tokens"])
     if words is None:
-        raise MemlmError(f"protocol {score['protocol']} gives parts of words no perplexity per word: compare by exact")
+        raise MemlmError(
+            f"protocol {score['protocol']} has no perplexity per word for parts of words: use protocol exact"
+        )
     by_token, by_word = score["perplexity"], score.get("word_perplexity", score["perplexity"])
     return {
         "perplexity": math.inf if by_token is None else by_token,
@@ -215,9 +217,11 @@ def _figures(score: dict[str, Any]) -> dict[str, Any]:
 def _refuse_if_different(one: RunFolder, a: dict[str, Any], other: RunFolder, b: dict[str, Any]) -> None:
     texts = [score.get("text_sha256") for score in (a, b)]
     known = None not in texts
-    small = [score.get("data", {}).get("lowercase", False) for score in (a, b)]
-    if small[0] != small[1]:
-        raise MemlmError(f"{one.path} and {other.path} can't be compared: one of them has read small letters alone")
+    lowercase = [score.get("data", {}).get("lowercase", False) for score in (a, b)]
+    if lowercase[0] != lowercase[1]:
+        raise MemlmError(
+            f"{one.path} and {other.path} can't be compared: only one of them reads the text in lower case"
+        )
     if known and a.get("protocol") == b.get("protocol") == "exact" and texts[0] == texts[1]:
         return
     names = {"vocabulary_sha256": "vocabulary", "data_sha256": "text", "tokens": "number of scored tokens"}
@@ -228,7 +232,9 @@ def _refuse_if_different(one: RunFolder, a: dict[str, Any], other: RunFolder, b:
                 raise MemlmError(f"{one.path} and {other.path} can't be compared: they were scored on different texts")
             values = "" if key in names else f" ({one_value}, {other_value})"
             hint = (
-                "" if known else "; evaluations of this version know more of the text: run `memlm eval` of both again"
+                ""
+                if known
+                else "; evaluations of this version record more about the text: run `memlm eval` on both again"
             )
             raise MemlmError(
                 f"{one.path} and {other.path} can't be compared: the {names.get(key, key)} differs{values}{hint}"
@@ -239,7 +245,7 @@ SAME = {"dataset": "dataset", "data_sha256": "tasks or their questions"}
 
 
 def _compare_questions(paths: Sequence[Path], protocol: str) -> Comparison:
-    """Refused if the test questions are not the same; neither the training questions nor the words need to be."""
+    """Raises MemlmError if the test questions differ. The training questions and the words may differ."""
     results = [load_tasks(path).evaluate(protocol=protocol) for path in paths]
     for path, result in zip(paths[1:], results[1:], strict=True):
         for key, what in SAME.items():

@@ -28,7 +28,7 @@ from memlm.models.build import build_answerer
 from memlm.models.device import choose_device
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
-from memlm.runs.summary import by_task, read_summary, task_folder, together
+from memlm.runs.summary import errors_by_task, join_summaries, read_summary, task_folder
 from memlm.training.interfaces import Observer, Observers, Requests
 from memlm.training.learner import Learner
 from memlm.training.loop import train
@@ -57,11 +57,11 @@ class QuestionRun:
             folder = task_folder(self.run.path, number)
             if _is_done(folder, self.config):
                 continue
-            with RunFolder(folder).held():
+            with RunFolder(folder).locked():
                 run = self._task_run(folder, number)
                 if _train_model(run, [number], observers, requests, self.init_from) is None:
                     return None
-        summary = together([read_summary(task_folder(self.run.path, number)) for number in self.numbers])
+        summary = join_summaries([read_summary(task_folder(self.run.path, number)) for number in self.numbers])
         self.run.write_json("summary.json", summary)
         return summary
 
@@ -93,7 +93,7 @@ def start(
 @contextmanager
 def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[QuestionRun]:
     """A run that resumes, with `changes` to settings that are safe to change."""
-    with run.held():
+    with run.locked():
         before = run.manifest().question_config.train.epochs
         if run.read_json("summary.json") and changes.get("epochs", before) <= before:
             raise MemlmError(f"{run.path} has finished: give more --epochs, or `memlm eval {run.path}`")
@@ -162,7 +162,7 @@ def _questions(run: RunFolder, numbers: Sequence[int], init_from: StartingPoint 
     if began_with != data.sha256:
         raise MemlmError(f"the questions of {config.dataset} have changed since {run.path} began: restore them")
     run.write_json("env.json", run.environment() | {"data_sha256": data.sha256})
-    run.note_made_with(config, data.words)
+    run.write_settings(config, data.words)
     return config, data
 
 
@@ -216,7 +216,7 @@ def judge_restarts(learner: QuestionLearner, data: Tasks, run: RunFolder) -> dic
         raise MemlmError("no restart has a finite loss: try a lower --lr or --clip")
     checkpoint.save(run.best, learner.extract(best), {"step": learner.steps, "seed": config.seeds[best]})
     return {
-        **by_task(test.wrong[best], data.test_task_of),
+        **errors_by_task(test.wrong[best], data.test_task_of),
         "best": best,
         "restarts": [
             {
@@ -224,7 +224,7 @@ def judge_restarts(learner: QuestionLearner, data: Tasks, run: RunFolder) -> dic
                 "train_error": 100 * float(train_error[r]),
                 "train_cost": float(train_cost[r]),
                 "test_error": 100 * float(test.wrong[r].mean()),
-                "tasks": by_task(test.wrong[r], data.test_task_of)["tasks"],
+                "tasks": errors_by_task(test.wrong[r], data.test_task_of)["tasks"],
             }
             for r in range(config.restarts)
         ],

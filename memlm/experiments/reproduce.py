@@ -42,7 +42,7 @@ def reproduce(
     A run that was stopped is resumed, and a finished one is only read. The result is None if `requests` stopped the
     run. Raises MemlmError if the run at `path` has other settings.
     """
-    with RunFolder(path).held():
+    with RunFolder(path).locked():
         summary = _train_or_resume(path, config, observers, requests)
         return None if summary is None else summary | {"support": _support(path, config.train.device)}
 

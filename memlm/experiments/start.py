@@ -88,8 +88,8 @@ def new_run(
     if init_from is not None:
         facts["init_from"] = init_from.fact
     run = RunFolder(path)
-    run.check_room(overwrite=overwrite)
-    with run.held():
+    run.check_free(overwrite=overwrite)
+    with run.locked():
         yield RunFolder.create(path, config, vocabulary, overwrite=overwrite, **facts)
 
 

@@ -18,7 +18,7 @@ from memlm.data import dataset
 from memlm.data.dataset import TextDataset
 from memlm.data.questions.tasks import task_names
 from memlm.evaluation.perplexity import perplexity
-from memlm.evaluation.wording import about_text, results
+from memlm.evaluation.wording import data_lines, result_lines
 from memlm.experiments.counting import CountedRun
 from memlm.experiments.question_run import QuestionRun
 from memlm.experiments.text_run import TextRun
@@ -180,7 +180,7 @@ def train(experiment: Experiment, observers: list[Observer], requests: Requests)
             terminal.say(f"stopped {where}; nothing is lost. To resume:")
             terminal.say(f"    {RESUME} {experiment.run.path}")
             return None
-        for line in (*results(summary["best_epoch"], experiment.passports), *_of_restarts(experiment, summary)):
+        for line in (*result_lines(summary["best_epoch"], experiment.passports), *_of_restarts(experiment, summary)):
             terminal.say(line)
         return summary
 
@@ -208,7 +208,7 @@ def _count(experiment: CountedRun, terminal: Terminal, requests: Requests) -> di
     experiment.found = lambda order, found: terminal.say(_order(order, found))
     summary = experiment.train([], requests)
     if summary is not None:
-        for line in results(1, experiment.passports):
+        for line in result_lines(1, experiment.passports):
             terminal.say(line)
     elif experiment.counted:
         terminal.say(f"stopped before all was scored: `memlm eval {run}` scores it")
@@ -245,7 +245,7 @@ def _text(config: Config, data: TextDataset) -> Iterator[str]:
     """How a single file was split, and what its tokens are."""
     if config.data.split:
         yield dataset.split_rule(config.dataset, config.data)
-    yield from about_text(config, data)
+    yield from data_lines(config, data)
 
 
 def _of_restarts(experiment: TextRun, summary: Mapping[str, Any]) -> Iterator[str]:

@@ -19,6 +19,7 @@ from memlm.errors import MemlmError
 from memlm.evaluation import records
 from memlm.evaluation.passport import Passport
 from memlm.evaluation.perplexity import Tick
+from memlm.evaluation.wording import SCORED_SPLITS
 from memlm.experiments.start import StartingPoint, new_run, refuse_half_begun
 from memlm.inference import evaluation as scores
 from memlm.inference.load import load_text
@@ -33,7 +34,6 @@ from memlm.training.metrics import restarts_summary
 from memlm.training.observers import AttentionPictures, TensorBoard
 from memlm.training.text import SingleLearner, StackedLearner, TextLearner
 
-SCORED = ("valid", "test")  # the splits that are evaluated at the end
 RESULTS = ("perplexity", "word_perplexity", "bits_per_character")  # from a passport to summary.json
 
 
@@ -70,7 +70,7 @@ def score(run: RunFolder, data: TextDataset, device: str, tick: Tick) -> dict[st
     """Evaluate the best state of a run on each split, and keep the evaluations with the run."""
     trained = load_text(run.path, device=device)
     passports = {}
-    for split in SCORED:
+    for split in SCORED_SPLITS:
         evaluation = scores.score(trained, data, split, tick=tick)
         records.record(run, evaluation)
         passports[split] = evaluation.passport
@@ -131,7 +131,7 @@ def start(
 @contextmanager
 def resume(run: RunFolder, changes: Mapping[str, Any]) -> Iterator[TextRun]:
     """A run that resumes from its checkpoint `last`, or starts again if it has none yet."""
-    with run.held():
+    with run.locked():
         manifest = run.manifest()
         config = manifest.text_config
         if not config.model.trained:

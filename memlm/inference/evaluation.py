@@ -1,4 +1,7 @@
-"""Evaluation of a trained model on a text: the score of a split with its passport, and a check of a noted figure."""
+"""Evaluate a trained model on a text.
+
+T tokens.
+"""
 
 import time
 from dataclasses import asdict
@@ -25,21 +28,22 @@ if TYPE_CHECKING:
 def evaluate(
     model: "TrainedModel | TrainedTasks | str | Path", split: str = "test", *, protocol: str = "exact"
 ) -> Passport:
-    """The passport of a model, or of the run at a path, on a split of the run's dataset.
+    """Evaluate a model, or the run at a path, on a split of the run's dataset, and return the passport.
 
-    Its figures are `["perplexity"]` of a language model, `["mean_error"]` in percent of question answering. The run
-    keeps nothing of it: `memlm eval` does. Raises MemlmError where there is no such run, split or protocol.
+    The result is `["perplexity"]` for a language model, and `["mean_error"]`, in percent, for question answering.
+    Nothing is written to the run folder; `memlm eval` does that. Raises MemlmError for an unknown run, split or
+    protocol.
     """
-    from memlm.inference.load import load  # which imports this module
+    from memlm.inference.load import load  # here, because it imports this module
 
-    found: TrainedModel | TrainedTasks = load(model) if isinstance(model, str | Path) else model
-    return found.evaluate(split, protocol=protocol)
+    trained: TrainedModel | TrainedTasks = load(model) if isinstance(model, str | Path) else model
+    return trained.evaluate(split, protocol=protocol)
 
 
 def read_split(model: "TrainedModel", *splits: str) -> TextDataset:
-    """Splits of the dataset that the model was trained on, under its vocabulary.
+    """Splits of the dataset that the model was trained on, encoded with its vocabulary.
 
-    Raises MemlmError where another text lies in the place of one of them.
+    Raises MemlmError if a split is not the text that the model was trained on.
     """
     config = model.config
     found = dataset.load_dataset(config.dataset, config.data, splits=splits, vocabulary=model.vocabulary)
@@ -55,22 +59,22 @@ def score(
     *,
     tick: Tick = lambda done, total: None,
 ) -> Evaluation:
-    """The passport of a split of a dataset under the model's vocabulary, and the nats of each token (T,).
+    """Score a split of a dataset that is encoded with the model's vocabulary.
 
-    `tick` is told how many tokens are done, and of how many; what it raises ends the work.
+    `tick(done, total)` is called with numbers of tokens. If it raises an exception, scoring stops.
     """
     text, memory_size = data.splits[split], model.model.memory_size
     check_protocol(protocol, tokens=len(text.tokens), memory_size=memory_size)
     began = time.perf_counter()
-    nats = nats_of(model, text.tokens, tick)
-    told = facts(model, data, split, protocol, seconds=time.perf_counter() - began)
-    made = passport.make(nats, text, told, memory_size=memory_size, floor_nats=data.floor_nats.get(split))
+    nats = score_tokens(model, text.tokens, tick)
+    known = facts(model, data, split, protocol, seconds=time.perf_counter() - began)
+    scored = passport.make_passport(nats, text, known, memory_size=memory_size, floor_nats=data.floor_nats.get(split))
     starts = np.flatnonzero(model.vocabulary.word_starts(text.tokens))
-    return Evaluation(passport=made, nats=nats, word_nats=np.add.reduceat(nats, starts))
+    return Evaluation(passport=scored, nats=nats, word_nats=np.add.reduceat(nats, starts))
 
 
-def nats_of(model: "TrainedModel", tokens: Tokens, tick: Tick = lambda done, total: None) -> TokenNats:
-    """-log p of each token (T,), given all before it."""
+def score_tokens(model: "TrainedModel", tokens: Tokens, tick: Tick = lambda done, total: None) -> TokenNats:
+    """-log p of each token (T,), given all tokens before it, under the model with its adaptation."""
     if model.adapted_model is None:
         return token_nats(model.model, tokens, tick=tick)
     pieces, done = [], 0
@@ -82,7 +86,7 @@ def nats_of(model: "TrainedModel", tokens: Tokens, tick: Tick = lambda done, tot
 
 
 def facts(model: "TrainedModel", data: TextDataset, split: str, protocol: str, *, seconds: float) -> Facts:
-    """What a passport says of a model on a text."""
+    """The facts in the passport of a model on a text."""
     weight = next(tensor for tensor in model.model.tensors().values() if tensor.is_floating_point())
     return Facts(
         run=str(model.run.path),
@@ -107,7 +111,7 @@ def facts(model: "TrainedModel", data: TextDataset, split: str, protocol: str, *
 
 
 def _context_seen(adapted: Adapted) -> int | str:
-    """What a prediction can see: a cache, dynamic evaluation and a model that carries state see all before it."""
+    """How many words a prediction can see. A cache, dynamic evaluation or a carried state can see all of them."""
     models = [adapted.model, *adapted.others]
     weights = adapted.adaptation
     if weights.cache or weights.dynamic or any(model.carries_state for model in models):
@@ -115,10 +119,10 @@ def _context_seen(adapted: Adapted) -> int | str:
     return max(model.context_size for model in models)
 
 
-def reproduce(model: "TrainedModel") -> tuple[float, float] | None:
-    """Perplexity of the first tokens of validation: as noted when the checkpoint was made, and now.
+def remeasure(model: "TrainedModel") -> tuple[float, float] | None:
+    """Perplexity of the first validation tokens: as recorded in the checkpoint, and as measured now.
 
-    None where none was noted: of `last`, and before format 2 of checkpoints.
+    None if the checkpoint has no such record: `last` has none, and checkpoints of format 1 have none.
     """
     if model.sample is None:
         return None

@@ -1,4 +1,4 @@
-"""A trained answerer: questions of your own, and the errors of its tasks."""
+"""Trained question-answering models: ask them questions, and measure their errors by task."""
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,7 +15,7 @@ from memlm.data.questions.encode import data_sha256, encode
 from memlm.data.questions.tasks import load_questions, task_names
 from memlm.data.vocabulary.words import WordList
 from memlm.errors import MemlmError
-from memlm.evaluation.answers import Answer, answer_all, share_looked_at
+from memlm.evaluation.answers import Answer, answer_all, support_share
 from memlm.evaluation.inputs import Feed
 from memlm.evaluation.passport import TaskPassport
 from memlm.evaluation.records import EVALUATIONS
@@ -27,7 +27,7 @@ from memlm.runs.folder import RunFolder
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedAnswerer:
-    """The best restart of a run, ready to answer."""
+    """One trained model: the best restart of a run."""
 
     run: RunFolder
     config: QAConfig
@@ -39,28 +39,31 @@ class TrainedAnswerer:
 
 
 SPLITS = ("test", "train")
-PROTOCOL = "exact"  # every question once; there is no other
+PROTOCOL = "exact"  # every question once; the only protocol for questions
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedTasks:
-    """The models of a run by task; those of a joint run are the same one. `memlm.load` makes it from a run folder."""
+    """The models of a run by task. `memlm.load` makes it from a run folder.
+
+    In a joint run, all tasks have the same model.
+    """
 
     run: RunFolder
     config: QAConfig
     models: Mapping[int, TrainedAnswerer]
 
     def ask(self, story: str | Sequence[str], question: str, *, task: int | None = None) -> Answer:
-        """The answer to a question about a story, a text or a list of sentences.
+        """Answer a question about a story. The story is a text with one sentence per line, or a list of sentences.
 
-        `task` says whose model answers, in a run of several. Raises MemlmError, naming the line, for a word that the
-        model does not know.
+        If the run has one model per task, `task` is the number of the task whose model answers. Raises MemlmError,
+        naming the line, for a word that the model does not know.
         """
         lines = story.splitlines() if isinstance(story, str) else story
         return self.ask_lines((line.encode() for line in lines), question, source="the story", task=task)
 
     def ask_lines(self, lines: Iterable[bytes], question: str, *, source: str, task: int | None = None) -> Answer:
-        """`ask`, of the lines of a file, which errors call `source`."""
+        """`ask` with the story as the lines of a file. Error messages call the file `source`."""
         model = self._model(task)
         return ask(model.model, model.words, question_about(lines, question, source))
 
@@ -69,20 +72,21 @@ class TrainedTasks:
         return f"<memlm tasks {self.config.model.label}, {self.run.path}, task {tasks}>"
 
     def evaluate(self, split: str = "test", *, protocol: str = PROTOCOL) -> TaskPassport:
-        """Errors of the run's tasks in percent, every question of the split once, with all that they rest on.
+        """The errors of the run's tasks in percent, with all facts that they depend on. Each question counts once.
 
-        Keys of their own: tasks, names and support by task; mean_error, failed_tasks; absent, the tasks of the dataset
-        that a run of all lacks; paper, where the settings are those of a column of Table 1. Support is the share of
-        questions for which a hop looks most at a sentence that supports the answer, more than at nothing.
+        Keys beside those of every passport: `tasks`, `names` and `support` by task; `mean_error`; `failed_tasks`;
+        `absent`, the tasks of the dataset that a run of all tasks lacks; `paper`, the figures of the paper, if the
+        settings are those of a column of Table 1. Support is the share of questions for which some hop gives its
+        highest weight to a sentence that supports the answer. Raises MemlmError for an unknown split or protocol.
         """
         if split not in SPLITS:
             raise MemlmError(f"{self.config.dataset} has no split {split!r}: it has {', '.join(SPLITS)}")
         if protocol != PROTOCOL:
-            raise MemlmError(f"protocol {protocol} is about texts; questions are scored with {PROTOCOL}")
+            raise MemlmError(f"protocol {protocol} is only for texts: questions are scored with {PROTOCOL}")
         began = time.perf_counter()
         figures = {task: _score(model, task, split) for task, model in self.models.items()}
         train, names = self.config.train, task_names(self.config.dataset)
-        made = {
+        keys = {
             "run": str(self.run.path),
             "model": self.config.model.name,
             "label": self.config.model.label,
@@ -94,7 +98,7 @@ class TrainedTasks:
             "checkpoint": "best",
             "parameters": next(iter(self.models.values())).model.parameter_count,
             "questions": sum(figure.questions for figure in figures.values()),
-            **summary.over_tasks({str(task): figure.error for task, figure in figures.items()}),
+            **summary.summarise_errors({str(task): figure.error for task, figure in figures.items()}),
             "support": {str(task): figure.support for task, figure in figures.items()},
             "names": {str(task): names[task - 1] for task in figures},
             "absent": [task for task in range(1, len(names) + 1) if train.task == "all" and task not in figures],
@@ -102,22 +106,22 @@ class TrainedTasks:
             "data_sha256": {str(task): figure.sha256 for task, figure in figures.items()},
             "seconds": time.perf_counter() - began,
         }
-        return TaskPassport(made)
+        return TaskPassport(keys)
 
     def record(self, result: TaskPassport) -> None:
-        """Keep what `evaluate` returned with the run; the newest one of a split stays."""
+        """Write a result of `evaluate` to the run folder. It replaces the earlier result of the same split."""
         self.run.write_json(EVALUATIONS, self.run.read_json(EVALUATIONS) | {result["split"]: result})
 
     def _model(self, task: int | None) -> TrainedAnswerer:
         known = ", ".join(map(str, self.models))
         if task is None and len(self.models) > 1 and is_collection(self.config):
-            raise MemlmError(f"{self.run.path} has a model for each task: say whose is to answer, --task {known}")
+            raise MemlmError(f"{self.run.path} has one model per task: choose one, with --task {known}")
         if task is not None and task not in self.models:
             raise MemlmError(f"{self.run.path} has no task {task}: it has {known}")
         return next(iter(self.models.values())) if task is None else self.models[task]
 
     def _paper(self) -> dict[str, Any] | None:
-        """The paper's figures for this run's tasks; None where it has no such column, or other tasks."""
+        """The paper's figures for the tasks of this run, or None if the paper has no such column or dataset."""
         column = column_of(self.config)
         if column is None or self.config.dataset != "babi":
             return None
@@ -125,7 +129,7 @@ class TrainedTasks:
 
 
 class _Figures(NamedTuple):
-    """Of one task: its questions, percent of wrong answers, share of `support`, and the hash of what was asked."""
+    """The figures of one task: number of questions, error in percent, share of support, hash of the questions."""
 
     questions: int
     error: float
@@ -137,7 +141,7 @@ def _score(trained: TrainedAnswerer, task: int, split: str) -> _Figures:
     config, model = trained.config, trained.model
     asked = load_questions(config.dataset, task, config.train.size)[split]
     questions = encode(asked, trained.words, memory_size=model.memory_size)
-    feed = Feed(questions, model, device=next(model.parameters()).device)
+    feed = Feed(questions, model, device=model.device)
     wrong = answer_all(model, feed, np.arange(len(questions))).wrong[0]
     error = 100 * int(wrong.sum()) / len(wrong)
-    return _Figures(len(wrong), error, share_looked_at(model, feed, questions), data_sha256(asked))
+    return _Figures(len(wrong), error, support_share(model, feed, questions), data_sha256(asked))

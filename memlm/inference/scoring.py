@@ -1,7 +1,4 @@
-"""A text scored word by word: log-probability, rank, and whether the model knows the word.
-
-L tokens of a line, V words.
-"""
+"""Score a text word by word: log-probability, rank, and whether the word is in the vocabulary."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,36 +15,36 @@ from memlm.inference.streams.stream import Stream, blocks
 
 
 class Part(NamedTuple):
-    """A token that is a part of a word: a piece or a character, as the vocabulary has it."""
+    """A token that is a part of a word: a piece or a character."""
 
     token: str
-    log_probability: float  # natural; of <unk>, where the vocabulary does not hold it
+    log_probability: float  # natural; that of <unk>, if the token is not in the vocabulary
     rank: int  # 1 + the number of tokens that were likelier
     oov: bool
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoredToken:
-    """A word as it stands in the text, or the `<eos>` of its line.
+    """A word as it is in the text, or the `<eos>` of a line.
 
-    Where the model's tokens are not words, the word has `parts`, whose log-probabilities add up to its own, and no
-    rank of its own.
+    If the tokens of the model are not words, the word has `parts` and no rank. The log-probabilities of the parts add
+    up to that of the word.
     """
 
     word: str
-    log_probability: float  # natural; of <unk>, where the vocabulary does not hold the word
+    log_probability: float  # natural; that of <unk>, if the word is not in the vocabulary
     rank: int | None  # 1 + the number of words that were likelier
     oov: bool
     parts: Sequence[Part] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: what `memlm score --json` prints of a word, but for the number of its sentence."""
+        """For JSON: what `memlm score --json` prints for a word, without the number of its sentence."""
         return asdict(self) | {"parts": [part._asdict() for part in self.parts]}
 
 
 @dataclass(kw_only=True)
 class Sums:
-    """Of a sentence or of a text, as in a passport: where words have parts, these are the tokens."""
+    """Counts and log-probabilities of a sentence or a text. If words have parts, the tokens are the parts."""
 
     words: int = 0
     tokens: int = 0
@@ -56,7 +53,7 @@ class Sums:
     log_probability_without_oov: float = 0.0
 
     def add(self, words: Iterable[ScoredToken]) -> None:
-        """Take words in."""
+        """Add words to the sums."""
         for word in words:
             self.words += 1
             for token in word.parts or (word,):
@@ -66,7 +63,7 @@ class Sums:
                 self.log_probability_without_oov += 0.0 if token.oov else token.log_probability
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: what `memlm score --json` prints of a sentence or of the text, but for its number."""
+        """For JSON: what `memlm score --json` prints for a sentence or the text, without its number."""
         return {
             "words": self.words,
             "tokens": self.tokens,
@@ -79,23 +76,23 @@ class Sums:
 
     @property
     def perplexity(self) -> float:
-        """Of all tokens."""
+        """Perplexity per token."""
         return perplexity(-self.log_probability, self.tokens)
 
     @property
     def word_perplexity(self) -> float:
-        """Of all tokens, per word."""
+        """Perplexity per word, with all tokens."""
         return perplexity(-self.log_probability, self.words)
 
     @property
     def perplexity_without_oov(self) -> float:
-        """Of the tokens that the vocabulary holds, the `<eos>` among them."""
+        """Perplexity per token, only of tokens that are in the vocabulary. `<eos>` is one of them."""
         return perplexity(-self.log_probability_without_oov, self.tokens - self.oov)
 
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class ScoredSentence:
-    """A line of the text."""
+    """The scored words of a line, with its `<eos>`."""
 
     tokens: list[ScoredToken]
     sums: Sums = field(default_factory=Sums)
@@ -107,12 +104,12 @@ class ScoredSentence:
         return f"<scored sentence of {self.sums.words} words, log-probability {self.sums.log_probability:.4f}>"
 
     def to_dict(self) -> dict[str, Any]:
-        """For JSON: its words under `scores`, and its sums."""
+        """For JSON: the words under `scores`, and the sums."""
         return {"scores": [token.to_dict() for token in self.tokens]} | self.sums.to_dict()
 
 
 def score_lines(stream: Stream, vocabulary: Vocabulary, lines: Iterable[str]) -> Iterator[ScoredSentence]:
-    """Each line with the `<eos>` that ends it, given all the lines before it."""
+    """Score each line and its `<eos>`, given all lines before it."""
     for line in lines:
         words = line.split()
         text = encode([words], vocabulary)
@@ -121,7 +118,7 @@ def score_lines(stream: Stream, vocabulary: Vocabulary, lines: Iterable[str]) ->
         known = [word in vocabulary for word in words] + [True]
         yield ScoredSentence(
             tokens=[
-                _of_parts(word, parts[start:end], oov=not is_known, is_one=vocabulary.is_of_words)
+                _scored_token(word, parts[start:end], oov=not is_known, words_are_tokens=vocabulary.is_of_words)
                 for word, start, end, is_known in zip(
                     [*words, EOS], starts, [*starts[1:], len(parts)], known, strict=True
                 )
@@ -130,26 +127,28 @@ def score_lines(stream: Stream, vocabulary: Vocabulary, lines: Iterable[str]) ->
 
 
 def _parts(stream: Stream, vocabulary: Vocabulary, text: EncodedText) -> Iterator[Part]:
-    """Each token scored."""
+    """Score each token."""
     unknown = set(text.unknown.tolist())
-    place = count()
+    index = count()
     for block in blocks(text.tokens, stream.device):
         rows = stream.read(block)
         log_p = rows.gather(1, block[:, None])
         ranks = 1 + (rows > log_p).sum(dim=1)
-        for token, found, rank in zip(block.tolist(), log_p.squeeze(1).tolist(), ranks.tolist(), strict=True):
-            yield Part(vocabulary.words[token], found, rank, oov=next(place) in unknown)
+        for token, log_probability, rank in zip(
+            block.tolist(), log_p.squeeze(1).tolist(), ranks.tolist(), strict=True
+        ):
+            yield Part(vocabulary.words[token], log_probability, rank, oov=next(index) in unknown)
 
 
-def _of_parts(word: str, parts: Sequence[Part], *, oov: bool, is_one: bool) -> ScoredToken:
+def _scored_token(word: str, parts: Sequence[Part], *, oov: bool, words_are_tokens: bool) -> ScoredToken:
     log_p = sum(part.log_probability for part in parts)
-    if is_one:
+    if words_are_tokens:
         return ScoredToken(word=word, log_probability=log_p, rank=parts[0].rank, oov=oov)
     return ScoredToken(word=word, log_probability=log_p, rank=None, oov=oov, parts=parts)
 
 
 def read_lines(file: BinaryIO, name: str) -> Iterator[str]:
-    """The lines of a UTF-8 file as they come; MemlmError for one that is not text, and for a file without any."""
+    """Yield the lines of a UTF-8 file as they are read. Raises MemlmError if one is not text, or if there are none."""
     number = 0
     for number, line in enumerate(file, start=1):
         try:

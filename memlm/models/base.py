@@ -1,4 +1,7 @@
-"""What every language model answers to: training, evaluation and reports know no model by name."""
+"""The interface of all models. Training and evaluation use a model only through this interface.
+
+B rows, L targets per row, C words of context, K hops, N memory slots, D units.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -13,64 +16,64 @@ State = tuple[Tensor, ...] | None
 
 
 class StoredModel(nn.Module):
-    """What a checkpoint needs of a model."""
+    """A model that a checkpoint can hold."""
 
     def tensors(self) -> dict[str, Tensor]:
-        """All that a checkpoint holds: parameters, those that are shared once, and tables, by name."""
+        """The tensors of a checkpoint by name: parameters (shared ones once) and buffers."""
         return dict(chain(self.named_parameters(), self.named_buffers()))
 
     def make_room(self, shapes: Mapping[str, Sequence[int]]) -> None:
-        """Before a checkpoint of these shapes is loaded: resize the tensors whose size the training text decides."""
+        """Before a checkpoint with these shapes is loaded: resize the tensors whose size depends on the text."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model."""
+        return next(chain(self.parameters(), self.buffers())).device
 
 
 class LanguageModel(StoredModel, ABC):
-    """Predicts each of L targets from the words before it.
+    """A language model. It predicts each target from the words before it.
 
-    A row of L targets needs the C+L-1 words before and between them; -1 stands for a word before the start
-    of the text. A model that carries state reads its rows in order, from the state of the step before.
+    For a row of L targets it reads the C+L-1 words before and between them; -1 is a word before the start of the text.
+    If a model carries state, each row continues the same row of the step before.
     """
 
     head: Head
-    context_size: int  # C: words before the first target of a row that the model reads
+    context_size: int  # C: words that the model reads before the first target of a row
     carries_state: bool
-    memory_size: int | None = None  # words that a prediction can see; None: all
-    attends = False  # whether it has a memory, over which `attention` tells its weights
+    memory_size: int | None = None  # words that a prediction can see; None if there is no limit
+    attends = False  # whether it has a memory, so that `attention` returns weights
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Hidden states (B, L, D) of the targets of inputs (B, C+L-1), and the state to carry on.
+        """Hidden states (B, L, D) for the targets of inputs (B, C+L-1), and the state for the next step.
 
-        What a hidden state is, the head knows: a vector of D units, or the D words of a context.
+        The head interprets a hidden state: it is a vector of D units, or the D words of a context.
         """
 
-    def draw(self, values: Tensor, generator: torch.Generator) -> None:
-        """Fill `values` with initial weights; a model that has parameters says how."""
+    def draw_weights(self, values: Tensor, generator: torch.Generator) -> None:
+        """Fill `values` with initial weights. A model with parameters must implement this."""
         raise NotImplementedError
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
-        """Draw every parameter; the values depend on the seed alone, not on how a parameter lies in memory."""
+        """Draw every parameter. The values depend only on the seed, not on the memory layout of a parameter."""
         generator = torch.Generator().manual_seed(seed)
         for parameter in self.parameters():
             values = torch.empty(parameter.shape, dtype=parameter.dtype)
-            self.draw(values, generator)
+            self.draw_weights(values, generator)
             parameter.copy_(values)
 
     def nats(self, inputs: Tensor, targets: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """-log p of each target: (B, L), and the state to carry on."""
+        """-log p of each target (B, L), and the state for the next step."""
         hidden, state = self(inputs, state)
         return self.head.nats(hidden.flatten(0, 1), targets.flatten()).view_as(targets), state
 
     def attention(self, inputs: Tensor) -> Tensor | None:
-        """What each hop attends to: (K, B, L, N), or None for a model without a memory."""
+        """The attention weights of each hop, (K, B, L, N), or None for a model without a memory."""
         return None
 
     @property
-    def device(self) -> torch.device:
-        """Where the model is."""
-        return next(chain(self.parameters(), self.buffers())).device
-
-    @property
     def parameter_count(self) -> int:
-        """Number of weights, those that are shared counted once."""
+        """Number of weights. Shared weights count once."""
         return sum(p.numel() for p in self.parameters())

@@ -1,6 +1,6 @@
-"""Build models from their settings, and the registry that says which model the settings are of.
+"""Build models from their settings. A registry maps each settings class to its model.
 
-A language model of your own needs settings, a recipe and a model, and is then used like the others:
+To add your own language model, write settings, a recipe and a model, and register them:
 
     @dataclasses.dataclass(frozen=True, kw_only=True)
     class GRUConfig(NeuralSettings):
@@ -9,7 +9,7 @@ A language model of your own needs settings, a recipe and a model, and is then u
         units: int = setting(100, "units of the layer and of the embedding", low=1)
 
     @register(GRUConfig, recipe=gru)  # a function without arguments that returns a Config
-    class GRU(LanguageModel): ...  # made with (config, vocabulary_size, eos)
+    class GRU(LanguageModel): ...  # called with (config, vocabulary_size, eos)
 """
 
 import dataclasses
@@ -74,19 +74,19 @@ def register(
     recipe: Callable[[], AnyConfig] | None = None,
     side_by_side: Maker | None = None,
 ) -> Any:
-    """Register a model for its settings: a class or a function that makes one. Also a decorator of the class.
+    """Register a model class, or a function that makes a model, for its settings class. Also a class decorator.
 
-    A language model is made with (config, vocabulary_size, eos), an answerer with (config, vocabulary_size, restarts).
-    `recipe` makes the model's default settings of a run, which `memlm.recipe` then gives under the model's name.
-    `side_by_side` makes restarts of a language model as one computation, with (config, vocabulary_size, restarts).
-    Raises MemlmError for a name that is taken, and for settings that can't be those of a run.
+    A language model is called with (config, vocabulary_size, eos), and an answerer with (config, vocabulary_size,
+    restarts). `recipe` returns the default settings of a run; `memlm.recipe` then returns them for the name of the
+    model. `side_by_side` is called with (config, vocabulary_size, restarts) and makes a language model of several
+    restarts as one computation. Raises MemlmError if the name is taken, or if the settings can't be those of a run.
     """
 
-    def add(made: Maker) -> Maker:
+    def add(maker: Maker) -> Maker:
         if recipe is not None or model_settings().get(getattr(settings, "name", "")) is not settings:
             add_model(settings, recipe)
-        _MAKERS[settings] = _Makers(made, side_by_side)
-        return made
+        _MAKERS[settings] = _Makers(maker, side_by_side)
+        return maker
 
     return add if model is None else add(model)
 
@@ -102,13 +102,14 @@ def build(config: AnswererSettings, *, vocabulary_size: int, eos: int = 0, resta
 
 
 def build(config: ModelSettings, *, vocabulary_size: int, eos: int = 0, restarts: int = 1) -> Any:
-    """A model whose weights are not yet drawn: `initialise` draws them, a checkpoint or a text fills them.
+    """A model without weights. `initialise`, a checkpoint, or counting a text fills them.
 
-    With `restarts`, so many models as one computation. Raises MemlmError for settings that are not registered.
+    With `restarts` above 1, that many models are one computation. Raises MemlmError if the settings class is not
+    registered, or if the model has no such computation.
     """
     makers = _MAKERS.get(type(config))
     if makers is None:
-        raise MemlmError(f"{type(config).__name__} has no model: register one first, with memlm.register")
+        raise MemlmError(f"{type(config).__name__} has no model: register one with memlm.register")
     if isinstance(config, AnswererSettings):
         return makers.model(config, vocabulary_size, restarts)
     if restarts == 1:
@@ -119,21 +120,21 @@ def build(config: ModelSettings, *, vocabulary_size: int, eos: int = 0, restarts
 
 
 def build_initialised(config: LanguageModelSettings, *, vocabulary_size: int, eos: int, seed: int) -> LanguageModel:
-    """A model with random weights, which are the same for a seed on every machine; one that is counted has none."""
+    """A model with random weights. They depend only on the seed, on every machine. A counted model has none."""
     model = build(config, vocabulary_size=vocabulary_size, eos=eos)
     model.initialise(seed)
     return model
 
 
 def build_stacked(config: MemN2NConfig, *, vocabulary_size: int, seed: int, restarts: int) -> StackedMemN2N:
-    """The models that `build_initialised` makes with seed, seed + 1, ..., as one computation."""
+    """The models of `build_initialised` with seed, seed + 1, ..., as one computation."""
     stacked = StackedMemN2N(config, vocabulary_size, restarts)
     stacked.initialise(seed)
     return stacked
 
 
 def build_answerer(config: QAConfig, vocabulary_size: int, *, restarts: int) -> Answerer:
-    """A model of so many restarts, whose weights are not yet drawn."""
+    """A question-answering model with this number of restarts, without weights."""
     return build(config.model, vocabulary_size=vocabulary_size, restarts=restarts)
 
 

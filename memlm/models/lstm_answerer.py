@@ -1,6 +1,6 @@
-"""A weakly supervised baseline: an LSTM reads the story and the question word by word, its last state answers.
+"""A weakly supervised baseline: an LSTM reads the story and the question word by word. Its last state answers.
 
-R restarts, B questions, S sentences, W words of a sentence, L words read, D units, V words of the vocabulary.
+R restarts, B questions, S sentences, W words per sentence, L words read, D units, V words in the vocabulary.
 """
 
 import torch
@@ -8,11 +8,11 @@ from torch import Tensor, nn
 from torch.nn.functional import embedding
 
 from memlm.config.models import LSTMAnswererConfig
-from memlm.models.answerer import Answerer, Asked
+from memlm.models.answerer import Answerer, QuestionBatch
 
 
 class LSTMAnswerer(Answerer):
-    """One layer; the recurrent steps of all restarts are one product each."""
+    """An LSTM with one layer. A recurrent step is one matrix product for all restarts."""
 
     def __init__(self, config: LSTMAnswererConfig, vocabulary_size: int, restarts: int) -> None:
         super().__init__()
@@ -29,9 +29,9 @@ class LSTMAnswerer(Answerer):
         """The ids themselves: (X, W)."""
         return words
 
-    def forward(self, asked: Asked, straight: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
-        """Scores (R, B, V); there are no hops."""
-        ids, lengths = words_in_order(asked)  # (R, B, L), (R, B)
+    def forward(self, batch: QuestionBatch, linear_start: Tensor | None = None) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Scores (R, B, V), and no attention weights, because there are no hops."""
+        ids, lengths = words_in_order(batch)  # (R, B, L), (R, B)
         R, B, _ = ids.shape
         gates_of_words = self.embedding @ self.inputs.mT + self.bias.unsqueeze(1)  # (R, V, 4D)
         first = torch.arange(R, device=ids.device)[:, None, None] * gates_of_words.shape[1]
@@ -47,14 +47,14 @@ class LSTMAnswerer(Answerer):
         return torch.stack(states).gather(0, last)[0] @ self.output.mT, ()
 
 
-def words_in_order(asked: Asked) -> tuple[Tensor, Tensor]:
-    """The words of each story and then of its question, (R, B, L), padded at the end with 0, and their number (R, B).
+def words_in_order(batch: QuestionBatch) -> tuple[Tensor, Tensor]:
+    """The ids of the words of each story and its question (R, B, L), padded at the end with 0; their number (R, B).
 
-    `sentences` and `questions` are ids, padded with -1.
+    In the batch, `sentences` and `questions` are ids, padded with -1.
     """
-    own = torch.arange(len(asked.stories), device=asked.stories.device)[:, None, None]
-    told = asked.sentences[own, asked.stories].masked_fill(~asked.filled.unsqueeze(3), -1)  # (R, B, S, W)
-    ids = torch.cat([told.flatten(2), asked.questions], dim=2)
+    own = torch.arange(len(batch.stories), device=batch.stories.device)[:, None, None]
+    words = batch.sentences[own, batch.stories].masked_fill(~batch.filled.unsqueeze(3), -1)  # (R, B, S, W)
+    ids = torch.cat([words.flatten(2), batch.questions], dim=2)
     lengths = (ids >= 0).sum(2)
     order = (ids < 0).to(torch.uint8).argsort(dim=2, stable=True)
     return ids.gather(2, order)[:, :, : int(lengths.max())].clamp_min(0), lengths

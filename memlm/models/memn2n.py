@@ -1,6 +1,6 @@
-"""The end-to-end memory network as a language model: the N words before the target are the memory.
+"""The end-to-end memory network as a language model. The memory is the N words before the target.
 
-B rows, L targets in a row, N memory slots, M = L+N-1 words, K hops, D units, V words.
+B rows, L targets per row, N memory slots, M = L+N-1 words, K hops, D units, V words.
 Sources: [P] Sukhbaatar et al. 2015, https://arxiv.org/abs/1503.08895, sections 2.2 and 5;
 [C] its code, https://github.com/facebookarchive/MemNN.
 """
@@ -19,11 +19,12 @@ from memlm.models.layers.windows import hop
 
 
 class MemN2N(LanguageModel):
-    """Layer-wise tying: embeddings A and C and the transition H for all hops, and an output layer of its own.
+    """A memory network over the previous words.
 
-    Adjacent tying: K+1 embeddings, where hop k's memory is embedded by number k for matching and k+1 for reading, and
-    the last is the output layer too. Temporal encodings are tied as the embeddings are. There is no question: the
-    first state is a constant. A slot before the start of the text is empty and can't be attended to.
+    Layer-wise tying: all hops share the embeddings A and C and the transition H, and the output layer is separate.
+    Adjacent tying: there are K+1 embeddings. Hop k matches with embedding k and reads with embedding k+1, and the last
+    embedding is also the output layer. Temporal encodings are tied in the same way. There is no question, so the first
+    state is a constant. A slot before the start of the text is empty and can't be attended to.
     """
 
     head: TrainableHead
@@ -42,26 +43,26 @@ class MemN2N(LanguageModel):
         self.transition = nn.Parameter(torch.empty(D, D)) if self.layerwise else None
         self.head = output_layer(config, V, bias=False, tied=None if self.layerwise else self.embeddings[-1])
 
-    def draw(self, values: Tensor, generator: torch.Generator) -> None:
+    def draw_weights(self, values: Tensor, generator: torch.Generator) -> None:
         """Every weight ~ N(0, init_std^2) [C]."""
         nn.init.normal_(values, std=self.config.init_std, generator=generator)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Hidden states (B, L, D) of the targets of inputs (B, M)."""
+        """Hidden states (B, L, D) for the targets of inputs (B, M)."""
         return self._hop(inputs)[0], None
 
     def attention(self, inputs: Tensor) -> Tensor:
-        """Weights (K, B, L, N) of the slots, oldest first, for the targets of inputs (B, M)."""
+        """Attention weights (K, B, L, N) for the targets of inputs (B, M), the oldest slot first."""
         return torch.stack(self._hop(inputs)[1])
 
     def rows(self, inputs: Tensor) -> Tensor:
-        """The rows of the embeddings in which the words of inputs (B, M) are."""
+        """The row numbers in the embeddings for the words of inputs (B, M)."""
         return inputs
 
     def _hop(self, inputs: Tensor) -> tuple[Tensor, tuple[Tensor, ...]]:
         config, (B, M) = self.config, inputs.shape
         filled = None
-        if inputs.is_cuda or int(inputs.min()) < 0:  # asking CUDA would stop it: mask without asking
+        if inputs.is_cuda or int(inputs.min()) < 0:  # `min` would wait for CUDA, so there the mask is always made
             filled = inputs >= 0
             inputs = inputs.clamp_min(0)
         pairs = [(0, 1)] * config.hops if self.layerwise else list(pairwise(range(config.hops + 1)))

@@ -1,6 +1,6 @@
-"""Recurrent baselines.
+"""The LSTM language model, a baseline.
 
-B rows, L targets in a row, D units, V words.
+B rows, L targets per row, D units, V words.
 """
 
 import torch
@@ -16,8 +16,8 @@ from memlm.models.layers.output import output_layer
 class LSTM(LanguageModel):
     """Word embedding, LSTM layers, softmax (Zaremba et al. 2014, https://arxiv.org/abs/1409.2329).
 
-    Dropout is on the connections that are not recurrent: after the embedding, between the layers, before the
-    softmax. The state is carried from step to step; before the start of the text the input is `<eos>`.
+    Dropout is only on connections that are not recurrent: after the embedding, between the layers and before the
+    softmax. The state is carried from step to step. Before the start of the text, the input is `<eos>`.
     """
 
     head: TrainableHead
@@ -31,19 +31,19 @@ class LSTM(LanguageModel):
         V, D = vocabulary_size, config.units
         between = config.dropout if config.layers > 1 else 0.0
         self.embedding = nn.Parameter(torch.empty(V, D))
-        # nn.LSTM draws weights of its own, which would be overwritten: on the meta device it draws none.
+        # nn.LSTM would draw weights that are then overwritten. On the meta device it draws none.
         self.lstm = nn.LSTM(D, D, config.layers, dropout=between, device="meta").to_empty(device="cpu")
         self.dropout = nn.Dropout(config.dropout)
         self.head = output_layer(config, V, bias=True)
 
-    def draw(self, values: Tensor, generator: torch.Generator) -> None:
-        """Every weight uniform in +- init_range."""
+    def draw_weights(self, values: Tensor, generator: torch.Generator) -> None:
+        """Every weight ~ U(-init_range, init_range)."""
         nn.init.uniform_(values, -self.config.init_range, self.config.init_range, generator=generator)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Hidden states (B, L, D) after each word of inputs (B, L), and the layers' states, each (layers, B, D).
+        """Hidden states (B, L, D) after each word of inputs (B, L), and the state: h and c, each (layers, B, D).
 
-        A state of more than B rows is that of a text whose last rows have ended: they are dropped.
+        If `state` has more than B rows, the last rows of the text have ended, and their states are dropped.
         """
         rows = len(inputs)
         if state is not None:

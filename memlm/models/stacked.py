@@ -1,6 +1,6 @@
-"""R memory networks of one shape, which differ in their weights alone, as one computation.
+"""R memory networks with the same shapes and different weights, as one computation.
 
-R restarts, B rows of each, L targets in a row, M words that a row's windows cover, D units, V words.
+R restarts, B rows per restart, L targets per row, M words that a row's windows cover, D units, V words.
 """
 
 import torch
@@ -14,11 +14,14 @@ from memlm.models.memn2n import MemN2N
 
 
 class StackedHead(SoftmaxHead):
-    """R output layers, of hidden states (R, rows, D). On a CPU they take turns: so their logits stay in the cache."""
+    """R output layers, for hidden states (R, rows, D).
+
+    On a CPU they are computed one after another, so that the logits of one restart stay in the cache.
+    """
 
     def __init__(self, weight: nn.Parameter) -> None:
         super().__init__(weight, bias=False)
-        self._gradient: Tensor | None = None  # kept: to ask for as much memory in each step would take long
+        self._gradient: Tensor | None = None  # reused: allocating it in each step would be slow
 
     def nats(self, hidden: Tensor, targets: Tensor) -> Tensor:
         """-log p of each target: (R, rows, D), (R, rows) -> (R, rows)."""
@@ -44,7 +47,7 @@ class StackedHead(SoftmaxHead):
 
 
 class StackedMemN2N(MemN2N):
-    """Parameters are those of MemN2N with a first dimension R: restarts share a computation, and nothing else."""
+    """R restarts of MemN2N. Each parameter has a first dimension R. Restarts share no weights."""
 
     head: StackedHead
 
@@ -60,44 +63,44 @@ class StackedMemN2N(MemN2N):
 
     @torch.no_grad()
     def initialise(self, seed: int) -> None:
-        """Draw the parameters of restart r as a MemN2N draws its own with seed + r."""
+        """Draw the parameters of restart r: they equal those of a MemN2N with seed + r."""
         for restart in range(self.restarts):
             generator = torch.Generator().manual_seed(seed + restart)
             for parameter in self.parameters():
                 values = torch.empty(parameter.shape[1:], dtype=parameter.dtype)
-                self.draw(values, generator)
+                self.draw_weights(values, generator)
                 parameter[restart].copy_(values)
 
     @torch.no_grad()
-    def take(self, restart: int, into: MemN2N) -> None:
-        """Copy a restart's parameters into a model of its own."""
+    def extract(self, restart: int, into: MemN2N) -> None:
+        """Copy the parameters of a restart into a single model."""
         for ours, theirs in zip(self.parameters(), into.parameters(), strict=True):
             theirs.copy_(ours[restart])
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """Hidden states (R, B, L, D) of the targets of inputs (R, B, M)."""
+        """Hidden states (R, B, L, D) for the targets of inputs (R, B, M)."""
         R, B, _ = inputs.shape
         hidden, _ = super().forward(inputs.flatten(0, 1))
         return hidden.view(R, B, *hidden.shape[1:]), None
 
     def nats(self, inputs: Tensor, targets: Tensor, state: State = None) -> tuple[Tensor, State]:
-        """-log p of each target of the same text for all restarts: (B, M), (B, L) -> (R, B, L)."""
+        """-log p of each target under each restart, all on the same text: (B, M), (B, L) -> (R, B, L)."""
         hidden, _ = self(inputs.expand(self.restarts, -1, -1))
         found = self.head.nats(hidden.flatten(1, 2), targets.flatten().expand(self.restarts, -1))
         return found.view(-1, *targets.shape), None
 
     def rows(self, inputs: Tensor) -> Tensor:
-        """The rows of the flattened tables (R V, D) in which the words of inputs (R B, M) are."""
+        """The row numbers in the flattened embeddings (R V, D) for the words of inputs (R B, M)."""
         first = torch.arange(self.restarts, device=inputs.device) * self.vocabulary_size
         return (inputs.view(self.restarts, -1, inputs.shape[1]) + first[:, None, None]).flatten(0, 1)
 
     @property
     def parameter_count(self) -> int:
-        """Number of weights of a restart, those that are shared counted once."""
+        """Number of weights of one restart. Shared weights count once."""
         return super().parameter_count // self.restarts
 
 
 def _stacked(parameter: nn.Parameter, restarts: int) -> nn.Parameter:
-    """An empty parameter (R, ...), each restart's part of it as the parameter lies in memory."""
+    """An uninitialised parameter (R, ...). The part of each restart has the memory layout of `parameter`."""
     size, stride = (restarts, *parameter.shape), (parameter.numel(), *parameter.stride())
     return nn.Parameter(torch.empty_strided(size, stride))

@@ -1,4 +1,7 @@
-"""The summary of a run of question answering."""
+"""summary.json of a question-answering run: its keys, and errors by task.
+
+Q questions.
+"""
 
 import dataclasses
 from collections.abc import Mapping, Sequence
@@ -11,13 +14,12 @@ import numpy.typing as npt
 from memlm import jsontext
 from memlm.config.paper import FAILED_ABOVE
 from memlm.errors import MemlmError
-from memlm.runs import summary as runs
 from memlm.runs.folder import RunFolder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Summary:
-    """What summary.json holds of every run, be it of one model or of several."""
+    """The keys that summary.json has for every run, of one model or of several."""
 
     model: str
     label: str
@@ -28,7 +30,7 @@ class Summary:
     epochs: int
     steps: int
     seconds: float
-    tasks: dict[str, float]  # number -> percent of wrong answers
+    tasks: dict[str, float]  # task number -> percent of wrong answers
     mean_error: float
     failed_tasks: int
 
@@ -36,16 +38,16 @@ class Summary:
 SUMMARY = dataclasses.fields(Summary)
 
 
-def together(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The summary of a run of tasks from those of the tasks."""
+def join_summaries(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The summary of a run with one model per task, from the summaries of its tasks."""
     shared = {key: parts[0][key] for key in ("model", "label", "dataset", "size", "joint", "parameters")}
     sums = {key: sum(part[key] for part in parts) for key in ("epochs", "steps", "seconds")}
     errors = {task: error for part in parts for task, error in part["tasks"].items()}
-    return shared | sums | runs.over_tasks(errors)
+    return shared | sums | summarise_errors(errors)
 
 
 def read_summary(path: Path) -> dict[str, Any]:
-    """The figures of a run that has ended. Raises MemlmError if it has not, or if they are not all there."""
+    """summary.json of a finished run. Raises MemlmError if the run has not ended, or if a figure is missing."""
     if not (path / "summary.json").exists():
         raise MemlmError(f"{path} has not ended yet: go on with `memlm train --resume {path}`")
     found = RunFolder(path).read_json("summary.json")
@@ -60,14 +62,14 @@ def read_summary(path: Path) -> dict[str, Any]:
     return found
 
 
-def by_task(wrong: npt.NDArray[np.bool_], task_of: npt.NDArray[np.integer]) -> dict[str, Any]:
-    """Keys tasks (number -> percent of wrong answers), mean_error and failed_tasks, of answers (Q,) of these tasks."""
+def errors_by_task(wrong: npt.NDArray[np.bool_], task_of: npt.NDArray[np.integer]) -> dict[str, Any]:
+    """The same keys as `summarise_errors`, from which answers are wrong (Q,) and the task number of each (Q,)."""
     numbers = sorted(set(task_of.tolist()))
-    return over_tasks({str(number): 100 * float(wrong[task_of == number].mean()) for number in numbers})
+    return summarise_errors({str(number): 100 * float(wrong[task_of == number].mean()) for number in numbers})
 
 
-def over_tasks(errors: Mapping[str, float]) -> dict[str, Any]:
-    """The tasks' errors in percent, with their mean and how many tasks fail."""
+def summarise_errors(errors: Mapping[str, float]) -> dict[str, Any]:
+    """Keys tasks (task number -> error in percent), mean_error (percent) and failed_tasks (how many fail)."""
     return {
         "tasks": dict(errors),
         "mean_error": float(np.mean(list(errors.values()))),
@@ -76,5 +78,5 @@ def over_tasks(errors: Mapping[str, float]) -> dict[str, Any]:
 
 
 def task_folder(path: Path, task: int) -> Path:
-    """Where a run of all tasks keeps the one of this task."""
+    """The folder of one task, in the folder of a run of all tasks."""
     return path / f"task-{task}"

@@ -215,7 +215,7 @@ class QuestionLearner(Learner):
         chosen = (self.best_restart or 0) if restart is None else restart
         vocabulary_size = next(self.model.parameters()).shape[1]
         alone: Answerer = type(self.model)(self.model.config, vocabulary_size, 1)
-        self.model.take(chosen, alone)
+        self.model.extract(chosen, alone)
         return alone
 
     @torch.no_grad()

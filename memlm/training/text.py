@@ -298,7 +298,7 @@ class StackedLearner(TextLearner):
     def extract(self) -> MemN2N:
         """The model of the best restart, with its current weights."""
         best = self.best_restart
-        self.model.take(0 if best is None else best, self._alone)
+        self.model.extract(0 if best is None else best, self._alone)
         return self._alone
 
     def start_from(self, state: checkpoint.Checkpoint) -> None:

@@ -1,5 +1,6 @@
 """The registry of settings: what can be registered, and the training of each model."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -16,6 +17,7 @@ from memlm.config.models import (
 from memlm.config.settings import setting
 from memlm.config.training import LSTM_TRAINING, PE_LS_RN_TRAINING, TrainConfig
 from memlm.errors import MemlmError
+from tests.helpers.registries import restored_registries
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +30,10 @@ class Own(LanguageModelSettings):
 
 
 @pytest.fixture(autouse=True)
-def forget(monkeypatch: pytest.MonkeyPatch) -> None:
+def forgotten() -> Iterator[None]:
     """What a test registers is forgotten after it."""
-    for table in ("MODELS", "ANSWERERS", "_TRAINING"):
-        monkeypatch.setattr(registry, table, dict(getattr(registry, table)))
+    with restored_registries():
+        yield
 
 
 def test_language_models_and_answerers_are_apart_and_together():

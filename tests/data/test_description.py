@@ -118,9 +118,12 @@ def test_a_file_is_told_of_as_a_dataset_is(memlm: Memlm, folder: Path):
     [
         (["nope"], "unknown dataset 'nope'"),
         (["no/such.txt"], "no file or folder no/such.txt"),
-        (["ptb", "--level", "char"], "ptb is not there to be read under these settings; run: memlm data get ptb"),
+        (
+            ["ptb", "--level", "char"],
+            "ptb is not there, so it can't be read with these settings; run: memlm data get ptb",
+        ),
         (["ptb", "--split", "8,1,1"], "split is 8,1,1, but only a dataset that is one file can be split"),
-        (["babi", "--min-count", "7"], "babi is of questions: the settings of a text are not for it"),
+        (["babi", "--min-count", "7"], "babi has questions: settings of a text do not apply"),
         (["texts", "--split", "8,1,1"], "split is 8,1,1, but only a dataset that is one file can be split"),
         (["empty.txt"], "empty.txt is empty"),
         (["nul.txt"], "nul.txt is not UTF-8 text: it holds a NUL (line 30, byte 1)"),

@@ -15,7 +15,7 @@ from torch import Tensor
 from memlm.config.models import AnswererConfig
 from memlm.data.questions.encode import QuestionSet, encode, vocabulary
 from memlm.evaluation import answers
-from memlm.evaluation.answers import Answer, answer_all, judge, looked_at, share_looked_at
+from memlm.evaluation.answers import Answer, answer_all, finds_support, judge, support_share
 from memlm.evaluation.inputs import Feed
 from memlm.models.answerer import MemoryAnswerer
 from tests.helpers.questions import random_questions
@@ -99,7 +99,7 @@ def test_a_hop_looks_at_the_sentence_with_the_highest_weight(hops: list[list[flo
     questions = supported([False, False, True])
     model: Any = Looking([[weights] for weights in hops])
     feed: Any = nothing_asked
-    found = looked_at(model, feed, questions)
+    found = finds_support(model, feed, questions)
     assert found is not None
     assert found.tolist() == [looked]
 
@@ -108,12 +108,12 @@ def test_the_share_is_of_questions_whose_supporting_sentences_are_known():
     questions = supported([True, False], [False, True], [False, False])
     model: Any = Looking([[[0.9, 0.1], [0.9, 0.1], [0.9, 0.1]]])
     feed: Any = nothing_asked
-    assert share_looked_at(model, feed, questions) == 0.5
+    assert support_share(model, feed, questions) == 0.5
     one: Any = Looking([[[0.9, 0.1]]])
-    assert share_looked_at(one, feed, supported([False, False])) is None
+    assert support_share(one, feed, supported([False, False])) is None
     memoryless: Any = Looking([])
-    assert looked_at(memoryless, feed, questions) is None
-    assert share_looked_at(memoryless, feed, questions) is None
+    assert finds_support(memoryless, feed, questions) is None
+    assert support_share(memoryless, feed, questions) is None
 
 
 ANSWER = Answer(

@@ -36,11 +36,11 @@ def trained(memlm: Memlm, corpus: Path) -> package.TrainedModel:
 
 
 @pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
-def test_of_targets_agrees_with_the_oracle(tying: str, generator: torch.Generator, rng: np.random.Generator):
+def test_target_weights_agrees_with_the_oracle(tying: str, generator: torch.Generator, rng: np.random.Generator):
     model = make_memn2n(tying, generator)
     tokens = rng.integers(V, size=N + 5).astype(np.int32)
     targets = [0, 1, N, 3, len(tokens)]
-    ours = attention.of_targets(model, tokens, targets)
+    ours = attention.target_weights(model, tokens, targets)
     assert ours.shape == (K, len(targets), N)
     for t, target in enumerate(targets):
         np.testing.assert_allclose(ours[:, t], by_oracle(model, tokens, target), atol=1e-12)
@@ -50,14 +50,14 @@ def test_of_targets_agrees_with_the_oracle(tying: str, generator: torch.Generato
     np.testing.assert_allclose(ours[:, 1:].sum(axis=2), 1)
 
 
-def test_of_targets_does_not_depend_on_the_block(
+def test_target_weights_does_not_depend_on_the_block(
     generator: torch.Generator, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ):
     model = make_memn2n("layerwise", generator)
     tokens = rng.integers(V, size=50).astype(np.int32)
-    whole = attention.of_targets(model, tokens, range(51))
+    whole = attention.target_weights(model, tokens, range(51))
     monkeypatch.setattr(attention, "WINDOWS_AT_ONCE", 7)
-    np.testing.assert_allclose(attention.of_targets(model, tokens, range(51)), whole, atol=1e-12)
+    np.testing.assert_allclose(attention.target_weights(model, tokens, range(51)), whole, atol=1e-12)
 
 
 @pytest.mark.parametrize("targets_at_once", [1, 5, 32, 200])
@@ -101,7 +101,9 @@ def test_a_sample_lies_evenly_over_the_text(
 
 def test_a_text_that_never_fills_the_memory_has_no_average(generator: torch.Generator):
     model = make_memn2n("layerwise", generator)
-    with pytest.raises(package.MemlmError, match=f"has {N} tokens, which never fill a memory of {N}"):
+    with pytest.raises(
+        package.MemlmError, match=f"has {N} tokens, too few for a prediction with a full memory of {N}"
+    ):
         attention.average(model, np.zeros(N, np.int32))
     assert attention.picture(model, np.zeros(N, np.int32), 1) is None
     assert attention.average(model, np.zeros(N + 1, np.int32)).targets == 1
@@ -133,7 +135,7 @@ def test_chosen_targets_are_those_of_all(trained: package.TrainedModel):
     assert chosen.targets == [13, 2]
     np.testing.assert_allclose(chosen.weights, every.weights[:, [13, 2]], rtol=1e-5, atol=1e-7)
     for targets in ([], [14], [-1, 2]):
-        with pytest.raises(package.MemlmError, match="targets are places in the text, from 0 to 13"):
+        with pytest.raises(package.MemlmError, match="they must be from 0 to 13, which is the word after the text"):
             trained.attend(TEXT, targets=targets)
     with pytest.raises(package.MemlmError, match="the text is empty"):
         trained.attend(" ")
@@ -152,7 +154,7 @@ def test_pieces_keep_the_order_and_the_sum(count: int, rng: np.random.Generator)
     weights = rng.dirichlet(np.full(6, 0.3), size=2)[:, None, :]
     words = [f"w{i}" for i in range(9)]
     attended = Attention(words=words, unknown=[False] * 9, targets=[9], weights=weights)
-    pieces = attended.pieces(0, count)
+    pieces = attended.past_words(0, count)
     np.testing.assert_allclose(sum(piece.weights for piece in pieces), 1)
     assert sum(piece.words for piece in pieces) == 6
     labels = [piece.label for piece in pieces if piece.words == 1]
@@ -169,7 +171,9 @@ def test_a_model_without_a_memory_is_refused(memlm: Memlm, corpus: Path):
     lstm = package.load("runs/b")
     ask: Callable[[], object]
     for ask in (lambda: lstm.attend("a0"), lstm.average_attention):
-        with pytest.raises(package.MemlmError, match=r"runs/b is of lstm-1x100, which has no memory to attend to"):
+        with pytest.raises(
+            package.MemlmError, match=r"runs/b is a run of lstm-1x100, which has no memory to attend to"
+        ):
             ask()
     tokens = dataset.load_dataset(str(corpus)).splits["valid"].tokens
     assert attention.picture(lstm.model, tokens, 1) is None

@@ -17,7 +17,7 @@ from tests.helpers.passports import NATS, facts
 
 
 def test_a_passport_by_hand(text: EncodedText):
-    found = passport.make(NATS, text, facts(), memory_size=None, floor_nats=8.0)
+    found = passport.make_passport(NATS, text, facts(), memory_size=None, floor_nats=8.0)
     assert (found["tokens"], found["skipped"], found["oov"], found["words"]) == (8, 0, 1, 8)
     assert found["nats"] == 16
     assert found["perplexity"] == found["word_perplexity"] == pytest.approx(math.exp(2))
@@ -32,7 +32,7 @@ def test_a_passport_by_hand(text: EncodedText):
 
 def test_a_passport_of_the_facebook_protocol(text: EncodedText):
     # With a memory of 2 the first 3 tokens are skipped, dog among them; the 5 others fill 128 places.
-    found = passport.make(NATS, text, facts("facebook"), memory_size=2)
+    found = passport.make_passport(NATS, text, facts("facebook"), memory_size=2)
     assert (found["tokens"], found["skipped"], found["oov"]) == (128, 3, 0)
     expected = 25 * 7.0 + 1.0 + 0.5 + 3.0
     assert found["nats"] == pytest.approx(expected)
@@ -43,7 +43,7 @@ def test_a_passport_of_the_facebook_protocol(text: EncodedText):
 def test_unknown_words_alone_have_no_perplexity_without_them(vocabulary: Vocabulary):
     text = encode([["dog"]], Vocabulary(vocabulary.words))
     only = EncodedText(tokens=text.tokens[:1], unknown=text.unknown, words=1, characters=4)
-    found = passport.make(np.ones(1), only, facts(), memory_size=None)
+    found = passport.make_passport(np.ones(1), only, facts(), memory_size=None)
     assert found["oov"] == 1
     assert found["perplexity_without_oov"] is None
 

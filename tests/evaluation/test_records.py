@@ -24,7 +24,7 @@ class Kept:
         monkeypatch.setattr("memlm.runs.checkpoint.step_of", lambda folder: 1)
 
     def keep(self, nats: np.ndarray, text: EncodedText, protocol: str = "exact", **wrappers: object) -> None:
-        made = passport.make(nats, text, facts(protocol, **wrappers), memory_size=2)
+        made = passport.make_passport(nats, text, facts(protocol, **wrappers), memory_size=2)
         records.record(self.run, records.Evaluation(passport=made, nats=nats, word_nats=nats))
 
 
@@ -56,11 +56,11 @@ def test_a_wrapped_model_has_an_evaluation_of_its_own(kept: Kept, text: EncodedT
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda whole: None, "keeps no nats of the tokens of test: run `memlm eval"),
+        (lambda whole: None, "has no nats per token of test: run `memlm eval"),
         (lambda whole: whole[:-1], "is damaged or can't be read: run `memlm eval"),
         (lambda whole: b"", "is damaged or can't be read: run `memlm eval"),
         (lambda whole: whole.replace(b'"nats"', b'"cats"'), "is damaged or can't be read: run `memlm eval"),
-        (lambda whole: whole[:-1] + b"\x40", "is not of the evaluation in evaluations.json: run `memlm eval"),
+        (lambda whole: whole[:-1] + b"\x40", "does not match the evaluation in evaluations.json: run `memlm eval"),
     ],
 )
 def test_nats_that_are_not_those_of_the_figure_are_refused(damage: Any, message: str, kept: Kept):
@@ -75,7 +75,7 @@ def test_nats_of_a_huge_split_are_not_kept(tmp_path: Path, text: EncodedText, mo
     kept = Kept(tmp_path / "run", monkeypatch)
     kept.keep(NATS, text)
     assert not kept.file.exists()
-    with pytest.raises(MemlmError, match="test has more than 7 tokens: the nats of each are not kept"):
+    with pytest.raises(MemlmError, match="test has more than 7 tokens: the nats per token are not kept"):
         records.best_nats(kept.run, "test")
 
 

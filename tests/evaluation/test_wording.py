@@ -13,20 +13,20 @@ from memlm.data.vocabulary.characters import CharacterVocabulary
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.evaluation import passport
 from memlm.evaluation.passport import Passport
-from memlm.evaluation.wording import about_text, in_words, results
+from memlm.evaluation.wording import data_lines, perplexity_in_words, result_lines
 from tests.helpers.passports import NATS, facts
 
 
 @pytest.fixture
 def made(text: EncodedText) -> Passport:
     """Of 8 tokens, 16 nats in all, one unknown word."""
-    return passport.make(NATS, text, facts(), memory_size=None, floor_nats=None)
+    return passport.make_passport(NATS, text, facts(), memory_size=None, floor_nats=None)
 
 
 def test_words_have_one_perplexity_and_their_unknown_words(made: Passport):
-    assert in_words(made) == ("perplexity 7.39", "8 tokens, 1 unknown words (12.50%)")
+    assert perplexity_in_words(made) == ("perplexity 7.39", "8 tokens, 1 unknown words (12.50%)")
     made |= {"floor_perplexity": 2.5, "oov": 0}
-    assert in_words(made) == ("perplexity 7.39, floor 2.50", "8 tokens, 0 unknown words")
+    assert perplexity_in_words(made) == ("perplexity 7.39, floor 2.50", "8 tokens, 0 unknown words")
 
 
 def test_parts_of_words_have_a_perplexity_per_word_first(made: Passport):
@@ -37,22 +37,22 @@ def test_parts_of_words_have_a_perplexity_per_word_first(made: Passport):
         "word_perplexity": 100.0,
         "floor_word_perplexity": 9,
     }
-    figures, counts = in_words(made)
+    figures, counts = perplexity_in_words(made)
     assert figures == "perplexity 100.00, floor 9.00 per word, 7.39 per piece, 1.049 bits per character"
     assert counts == "8 words, 1,200 pieces, 22 characters, 0 unknown"
 
 
 def test_a_part_of_a_text_has_no_perplexity_per_word(made: Passport):
     made |= {"tokenizer": "characters", "word_perplexity": None}
-    assert in_words(made) == ("perplexity 7.39 per character", "8 characters, 1 unknown (12.50%)")
+    assert perplexity_in_words(made) == ("perplexity 7.39 per character", "8 characters, 1 unknown (12.50%)")
 
 
 def test_the_results_of_words_are_one_line_and_of_others_one_per_split(made: Passport):
     other = Passport(made | {"perplexity": 1e7, "word_perplexity": 1e7})
-    assert results(3, {"valid": made, "test": other}) == ["best epoch 3: perplexity valid 7.39, test 1e+07"]
+    assert result_lines(3, {"valid": made, "test": other}) == ["best epoch 3: perplexity valid 7.39, test 1e+07"]
     for passports in (made, other):
         passports["tokenizer"] = "characters"
-    told = results(3, {"valid": made, "test": other})
+    told = result_lines(3, {"valid": made, "test": other})
     assert [line.split(" per ")[0] for line in told] == [
         "best epoch 3:",
         "valid: perplexity 7.39",
@@ -66,16 +66,16 @@ def dataset(vocabulary: Vocabulary, **floors: Any) -> TextDataset:
 
 
 def test_tokens_that_are_words_need_no_word_about_them(vocabulary: Vocabulary):
-    assert about_text(Config(), dataset(vocabulary)) == []
-    told = about_text(Config(), dataset(vocabulary, valid=3 * np.log(2), test=3 * np.log(4)))
+    assert data_lines(Config(), dataset(vocabulary)) == []
+    told = data_lines(Config(), dataset(vocabulary, valid=3 * np.log(2), test=3 * np.log(4)))
     assert told == ["no model can be below the entropy floor: valid 2.00, test 4.00"]
 
 
 def test_other_tokens_are_named():
     characters = CharacterVocabulary(["<eos>", "<unk>", " ", *"theca"])
     config = Config(data=DataConfig(level="char"))
-    told = about_text(config, dataset(characters, valid=3 * np.log(2), test=3 * np.log(4)))
+    told = data_lines(config, dataset(characters, valid=3 * np.log(2), test=3 * np.log(4)))
     assert told == [
-        "8 characters; until the end perplexities are per character",
+        "8 characters; perplexities during training are per character",
         "no model can be below the entropy floor: valid 2.00, test 4.00 per word",
     ]

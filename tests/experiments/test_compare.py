@@ -78,7 +78,7 @@ def test_why_no_difference_is_told(two: tuple[Path, Path], memlm: Memlm):
     result = memlm("compare", *two)
     assert result.exit_code == 0
     assert "memn2n-2x8" in result.stdout
-    reason = "runs/b keeps no nats of the tokens of test: run `memlm eval runs/b --split test`"
+    reason = "runs/b has no nats per token of test: run `memlm eval runs/b --split test`"
     assert reason in result.stdout.splitlines()
     assert json.loads(memlm("compare", *two, "--json").stdout)[1]["differences_from_first"]["test"] == {
         "reason": reason
@@ -90,7 +90,10 @@ def test_why_no_difference_is_told(two: tuple[Path, Path], memlm: Memlm):
         for split in ("valid", "test"):
             assert memlm("eval", run, "--protocol", "facebook", "--split", split).exit_code == 0
     shown = memlm("compare", *two, "--protocol", "facebook").stdout.splitlines()
-    assert shown.count("differences are told of exact scores alone: protocol facebook counts some tokens twice") == 1
+    assert (
+        shown.count("no differences: they need protocol exact, because protocol facebook counts some tokens twice")
+        == 1
+    )
 
 
 def test_a_short_text_tells_nothing(memlm: Memlm, corpus: Path):
@@ -211,7 +214,10 @@ def test_a_picture_is_whole_or_not_there(two: tuple[Path, Path], memlm: Memlm, m
 
 def test_a_damaged_history_is_refused(two: tuple[Path, Path], memlm: Memlm):
     (two[0] / "metrics.jsonl").write_text('{"epoch": 1, "seconds": 1}\n' * 2)
-    assert refused(memlm("compare", *two, "--plot", "a.png")) == "can't draw the runs: a metrics.jsonl lacks a figure"
+    assert (
+        refused(memlm("compare", *two, "--plot", "a.png"))
+        == "can't draw the runs: a figure is missing in a metrics.jsonl"
+    )
 
 
 def test_differences_too_large_for_a_float():

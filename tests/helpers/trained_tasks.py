@@ -37,10 +37,10 @@ def ended(path: Path, config: QAConfig, tasks: list[int], *, seed: int = 1, more
         model = build.build_answerer(config, len(words), restarts=1)
         model.init_std = 0.6
         model.initialise(seed)
-        run.note_made_with(config, words)
+        run.write_settings(config, words)
         checkpoint.save(run.best, model, {"step": 1})
     figures: dict[str, Any] = {"model": config.model.name, "label": config.model.label, "dataset": config.dataset}
     figures |= {"size": config.train.size, "joint": config.train.joint}
     counts = dict.fromkeys(("parameters", "epochs", "steps", "seconds"), 1)
-    run.write_json("summary.json", figures | counts | summary.over_tasks({str(task): 0.0 for task in tasks}))
+    run.write_json("summary.json", figures | counts | summary.summarise_errors({str(task): 0.0 for task in tasks}))
     return path

@@ -44,13 +44,13 @@ def test_weights_are_tuned_on_validation_and_kept(runs: Memlm):
     assert (plain["context"], adapted["context"]) == (8, "all before")
     assert [other["label"] for other in adapted["wrappers"]["mix"]] == ["kneser-ney-2", "lstm-1x8"]
     assert adapted["perplexity"] < plain["perplexity"]
-    assert "dynamic evaluation, rate" in result.stderr
+    assert "dynamic evaluation, learning rate" in result.stderr
     again = runs("eval", "runs/memory", *everything)
-    assert "weights as they were tuned before: cache, dynamic, mix" in again.stderr
+    assert "using weights that were tuned before: cache, dynamic, mix" in again.stderr
     assert "perplexity" not in again.stderr  # nothing is tuned twice
     assert "memn2n-2x8 + cache + dynamic + " in again.stdout
     assert f"perplexity {adapted['perplexity']:.2f}" in again.stdout
-    assert "dynamic evaluation, rate" in runs("eval", "runs/memory", *everything, "--tune-again").stderr
+    assert "dynamic evaluation, learning rate" in runs("eval", "runs/memory", *everything, "--tune-again").stderr
     kept = json.loads(Path("runs/memory/evaluations.json").read_text())
     assert kept["test/exact/best"] == plain
     (key,) = kept.keys() - plain_keys
@@ -62,9 +62,9 @@ def test_weights_are_tuned_on_validation_and_kept(runs: Memlm):
 def test_weights_of_other_adaptations_or_models_are_not_used(runs: Memlm):
     runs("eval", "runs/memory", "--cache", "--mix", "runs/grams")
     tuned = runs("eval", "runs/memory", "--dynamic").stderr
-    assert "dynamic evaluation, rate" in tuned
+    assert "dynamic evaluation, learning rate" in tuned
     both = runs("eval", "runs/memory", "--dynamic", "--cache").stderr
-    assert "weights as they were tuned before: dynamic" in both
+    assert "using weights that were tuned before: dynamic" in both
     assert "cache: window" in both
     assert "rate" not in both  # dynamic evaluation is beneath it, and known
     for other in (
@@ -92,14 +92,14 @@ def test_what_can_not_be_adapted_is_refused(runs: Memlm, tmp_path: Path, corpus:
         result = runs("eval", "runs/grams", option)
         assert result.exit_code == 2
         assert (
-            "runs/grams is of kneser-ney-2, which has no hidden states: it can have neither a cache nor dynamic"
+            "runs/grams is a run of kneser-ney-2, which has no hidden states: it can have neither a cache nor dynamic"
             in result.stderr
         )
     (corpus / "train.txt").write_text("another text\n" * 40)
     runs("train", "--dataset", corpus, "--model", "kneser-ney", "--run-dir", "runs/other")
     result = runs("eval", "runs/memory", "--mix", "runs/other")
     assert result.exit_code == 2
-    assert "runs/other can't be mixed with runs/memory: its vocabulary is another one" in result.stderr
+    assert "runs/other can't be mixed with runs/memory: their vocabularies differ" in result.stderr
 
 
 def test_there_must_be_something_to_tune_again(runs: Memlm):
@@ -116,7 +116,7 @@ def test_two_runs_of_one_name_are_two_mixtures(runs: Memlm):
         assert "mixture: weights" in runs("eval", "runs/memory", "--mix", other).stderr
     for other in (first, second):
         again = runs("eval", "runs/memory", "--mix", other).stderr
-        assert "weights as they were tuned before: mix" in again
+        assert "using weights that were tuned before: mix" in again
         assert "mixture: weights" not in again
     kept = json.loads(Path("runs/memory/evaluations.json").read_text())
     mixed = {passport["wrappers"]["mix"][0]["run"] for key, passport in kept.items() if "mix" in key}

@@ -125,7 +125,7 @@ def test_a_hop_that_looks_most_at_nothing_looks_at_no_sentence(rng: np.random.Ge
             model.embeddings[0][:, words.words.index("is")] = 0.1
         nothing = ask(model, words, asked[0]).nothing
         assert nothing is not None
-        seen.append((nothing[0] < 0.5, support.looked_at(model, feed, encoded)))
+        seen.append((nothing[0] < 0.5, support.finds_support(model, feed, encoded)))
     assert [above for above, _ in seen] == [True, False]
     assert [None if found is None else found.tolist() for _, found in seen] == [[True], [False]]
 
@@ -139,12 +139,12 @@ def test_looking_at_support_is_what_the_attention_shows(rng: np.random.Generator
     feed = Feed(encoded, model, device=CPU)
     expected = [by_hand(model, words, question) for question in asked]
     assert 0 < sum(expected) < 30
-    found = support.looked_at(model, feed, encoded)
+    found = support.finds_support(model, feed, encoded)
     assert found is not None
     assert found.tolist() == expected
-    assert support.share_looked_at(model, feed, encoded) == pytest.approx(np.mean(expected))
+    assert support.support_share(model, feed, encoded) == pytest.approx(np.mean(expected))
     unknown = QuestionSet(**(vars(encoded) | {"supporting": np.zeros_like(encoded.supporting)}))
-    assert support.share_looked_at(model, feed, unknown) is None
+    assert support.support_share(model, feed, unknown) is None
 
 
 def test_a_story_is_drawn(rng: np.random.Generator):

@@ -7,7 +7,7 @@ import torch
 
 import memlm as package
 from memlm.config.sampling import Sampling
-from memlm.inference.generate import draw
+from memlm.inference.generate import draw_token
 from tests.helpers.command_line import Memlm
 
 P = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15], dtype=torch.float64)
@@ -15,7 +15,7 @@ P = torch.tensor([0.1, 0.4, 0.05, 0.3, 0.15], dtype=torch.float64)
 
 def shares(sampling: Sampling, *, never: int | None = None) -> torch.Tensor:
     generator = torch.Generator().manual_seed(5)
-    drawn = torch.tensor([draw(P.log(), sampling, generator, never=never) for _ in range(4000)])
+    drawn = torch.tensor([draw_token(P.log(), sampling, generator, never=never) for _ in range(4000)])
     return torch.bincount(drawn, minlength=5) / 4000
 
 

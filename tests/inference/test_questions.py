@@ -70,7 +70,7 @@ def test_a_run_of_all_tasks_has_a_model_for_each(tmp_path: Path):
     assert result["mean_error"] == pytest.approx(np.mean(errors))
     assert result["failed_tasks"] == sum(error > 5 for error in errors)
     assert (result["paper"]["mean_error"], result["paper"]["failed_tasks"], result["absent"]) == (13.9, 11, [])
-    with pytest.raises(MemlmError, match="has a model for each task: say whose is to answer, --task 1, 2,"):
+    with pytest.raises(MemlmError, match="has one model per task: choose one, with --task 1, 2,"):
         model.ask(STORY, "Where is Mary?")
     answers = [model.ask(STORY, "Where is Mary?", task=task) for task in (1, 2)]
     assert not np.array_equal(answers[0].distribution, answers[1].distribution)
@@ -117,7 +117,7 @@ def test_what_can_not_be_asked_for_is_one_line(tmp_path: Path):
     model = load_tasks(one_task(tmp_path / "run"))
     with pytest.raises(MemlmError, match="babi has no split 'valid': it has test, train"):
         model.evaluate("valid")
-    with pytest.raises(MemlmError, match="protocol facebook is about texts"):
+    with pytest.raises(MemlmError, match="protocol facebook is only for texts"):
         model.evaluate(protocol="facebook")
     with pytest.raises(MemlmError, match="has no task 3: it has 2"):
         model.ask(STORY, "Where is Mary?", task=3)
@@ -151,9 +151,9 @@ def test_a_damaged_summary_is_one_line(change: Callable[[Any], Any], memlm: Call
 
 def test_a_run_of_the_other_kind_is_refused_by_name(memlm: Callable[..., Result], tmp_path: Path, corpus: Path):
     run = one_task(tmp_path / "run")
-    with pytest.raises(MemlmError, match="run is a run of question answering: `memlm ask`"):
+    with pytest.raises(MemlmError, match="run is a run of question answering: use `memlm ask`"):
         load_text(run)
-    with pytest.raises(MemlmError, match="run answers questions: it has only its best checkpoint, not 'last'"):
+    with pytest.raises(MemlmError, match="run answers questions: it has only a best checkpoint, not 'last'"):
         package.load(run, checkpoint="last")
     assert memlm("train", "--dataset", corpus, "--max-steps", 1, "--units", 4, "--run-dir", "lm").exit_code == 0
     with pytest.raises(MemlmError, match="lm is a run of a language model: it has no tasks; leave out task=2"):
@@ -245,7 +245,7 @@ def test_compare_refuses_runs_of_other_questions(memlm: Callable[..., Result], t
     refused = memlm("compare", one, one, "--plot", "a.svg")
     assert (refused.exit_code, "leave out --plot" in refused.output) == (2, True)
     refused = memlm("compare", one, one, "--protocol", "facebook")
-    assert (refused.exit_code, "protocol facebook is about texts" in refused.output) == (2, True)
+    assert (refused.exit_code, "protocol facebook is only for texts" in refused.output) == (2, True)
     refused = memlm("compare", one, "lm")
     assert (refused.exit_code, "lm is a run of a language model" in refused.output) == (2, True)
 

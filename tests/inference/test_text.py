@@ -45,7 +45,7 @@ def test_hidden_states_are_those_that_the_tokens_are_predicted_from(trained: pac
     text = "a0 b0 c0 d\na1 unheard c1 d\n" * 12  # longer than a chunk of windows
     model = trained.model
     if trained.config.model.name == "kneser-ney":
-        with pytest.raises(package.MemlmError, match="runs/a is of kneser-ney-5, which has no hidden states"):
+        with pytest.raises(package.MemlmError, match="runs/a is a run of kneser-ney-5, which has no hidden states"):
             trained.hidden(text)
         return
     tokens = torch.from_numpy(encode([line.split() for line in text.splitlines()], trained.vocabulary).tokens).long()

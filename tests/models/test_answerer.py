@@ -83,10 +83,10 @@ def test_answers_and_attention_agree_with_the_oracle(
 ):
     model = make(tying=tying, **settings)
     config = model.config
-    straight = torch.full((R, 1, 1), linear_start) if linear_start else None
+    restarts = torch.full((R, 1, 1), linear_start) if linear_start else None
     feed = Feed(questions, model, device=torch.device("cpu"))
     numbers = np.array([np.roll(np.arange(QUESTIONS), restart) for restart in range(R)])
-    scores, attention = model(feed(numbers), straight)
+    scores, attention = model(feed(numbers), restarts)
     ours = scores.softmax(-1).detach().numpy()
     for restart in range(R):
         for at, number in enumerate(numbers[restart]):
@@ -132,15 +132,15 @@ def test_a_story_is_answered_the_same_in_a_wider_batch(questions: QuestionSet):
 @pytest.mark.parametrize("linear_start", [False, True])
 def test_what_lies_in_an_empty_slot_does_not_matter(linear_start: bool, questions: QuestionSet):
     model = make()
-    straight = torch.full((R, 1, 1), linear_start) if linear_start else None
+    restarts = torch.full((R, 1, 1), linear_start) if linear_start else None
     asked = Feed(questions, model, device=torch.device("cpu"))(np.array([[0, 4]] * R))
-    scores, attention = model(asked, straight)
+    scores, attention = model(asked, restarts)
     other = torch.where(asked.filled, asked.stories, 3)
     assert not torch.equal(other, asked.stories)
-    changed, _ = model(asked._replace(stories=other), straight)
+    changed, _ = model(asked._replace(stories=other), restarts)
     assert torch.equal(changed, scores)
     assert all((weights[:, 0, :-1] == 0).all() for weights in attention)
-    unmasked, _ = model(asked._replace(filled=torch.ones_like(asked.filled)), straight)
+    unmasked, _ = model(asked._replace(filled=torch.ones_like(asked.filled)), restarts)
     assert not torch.allclose(unmasked, scores)  # so that this test can fail
 
 
@@ -148,11 +148,11 @@ def test_what_lies_in_an_empty_slot_does_not_matter(linear_start: bool, question
 def test_gradients_agree_with_finite_differences(tying: str, questions: QuestionSet, generator: torch.Generator):
     model = make(tying=tying)
     asked = Feed(questions, model, device=torch.device("cpu"))(np.array([[0, 4, 2]] * R))
-    straight = torch.tensor([True, False, False])[:, None, None]
+    restarts = torch.tensor([True, False, False])[:, None, None]
     weigh = torch.randn(R, 3, V, generator=generator, dtype=torch.float64)
 
     def objective() -> torch.Tensor:
-        scores: torch.Tensor = model(asked, straight)[0]
+        scores: torch.Tensor = model(asked, restarts)[0]
         return (scores.log_softmax(-1) * weigh).sum()
 
     objective().backward()
@@ -174,7 +174,7 @@ def test_a_restart_of_many_is_the_one_that_its_seed_gives():
     one.initialise(4)
     for ours, theirs in zip(many.parameters(), one.parameters(), strict=True):
         assert torch.equal(ours[1], theirs[0])
-    many.take(2, one)
+    many.extract(2, one)
     assert all(
         torch.equal(ours[2], theirs[0]) for ours, theirs in zip(many.parameters(), one.parameters(), strict=True)
     )

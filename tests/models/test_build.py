@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 import memlm as package
-from memlm.config import recipes, registry
+from memlm.config import recipes
 from memlm.config.models import AnswererSettings, MemN2NConfig, ModelSettings, NeuralSettings
 from memlm.config.recipes import RECIPES, default_recipe, describe, recipe
 from memlm.config.registry import model_settings
@@ -23,7 +23,6 @@ from memlm.data.batches import gather, plan_epoch
 from memlm.data.vocabulary.words import Vocabulary
 from memlm.errors import MemlmError
 from memlm.evaluation.perplexity import token_nats
-from memlm.models import build as build_module
 from memlm.models.base import LanguageModel, State
 from memlm.models.build import build, build_initialised, register
 from memlm.models.layers.head import TrainableHead
@@ -31,6 +30,7 @@ from memlm.models.layers.output import output_layer
 from memlm.models.stacked import StackedMemN2N
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
+from tests.helpers.registries import restored_registries
 
 V = 7  # words of the vocabulary fixture
 
@@ -62,7 +62,7 @@ class GRU(LanguageModel):
         self.gru = nn.GRU(config.units, config.units, batch_first=True)
         self.head = output_layer(config, vocabulary_size, bias=True)
 
-    def draw(self, values: Tensor, generator: torch.Generator) -> None:
+    def draw_weights(self, values: Tensor, generator: torch.Generator) -> None:
         values.uniform_(-0.1, 0.1, generator=generator)
 
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:
@@ -76,13 +76,8 @@ class GRU(LanguageModel):
 @pytest.fixture(autouse=True)
 def registries() -> Iterator[None]:
     """What a test registers is forgotten after it."""
-    tables: list[dict[Any, Any]] = [registry.MODELS, registry.ANSWERERS, registry._TRAINING]
-    tables += [recipes.RECIPES, recipes.DEFAULT_RECIPE, build_module._MAKERS]
-    copies = [dict(table) for table in tables]
-    yield
-    for table, copy in zip(tables, copies, strict=True):
-        table.clear()
-        table.update(copy)
+    with restored_registries():
+        yield
 
 
 def step(model: LanguageModel, config: TrainConfig, tokens: np.ndarray, first: int, state: State) -> State:
@@ -178,7 +173,7 @@ def test_what_is_not_registered_is_refused():
         MemlmError, match=r"GRUConfig is not registered: register its model first, with memlm\.register"
     ):
         Config(model=GRUConfig())
-    with pytest.raises(MemlmError, match=r"GRUConfig has no model: register one first, with memlm\.register"):
+    with pytest.raises(MemlmError, match=r"GRUConfig has no model: register one with memlm\.register"):
         build(GRUConfig(), vocabulary_size=V)
     with pytest.raises(
         MemlmError, match=r"unknown model 'gru': .*a model defined outside of memlm must be registered"

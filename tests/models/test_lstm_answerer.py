@@ -8,23 +8,23 @@ import torch
 from torch import Tensor, nn
 
 from memlm.config.models import LSTMAnswererConfig
-from memlm.models.answerer import Asked
+from memlm.models.answerer import QuestionBatch
 from memlm.models.lstm_answerer import LSTMAnswerer, words_in_order
 
 R, V, D = 2, 9, 5
 
 
 @pytest.fixture
-def asked() -> Asked:
+def asked() -> QuestionBatch:
     """For both restarts: a story of two sentences, and one of one sentence; restart 1 has them in another order."""
     sentences = torch.tensor([[[1, 2, 3], [4, -1, -1]], [[4, -1, -1], [1, 2, 3]]])
     stories = torch.tensor([[[0, 1], [1, 1]], [[1, 0], [0, 0]]])
     filled = torch.tensor([[[True, True], [False, True]]] * R)
     questions = torch.tensor([[[5, 6, -1], [7, 8, 0]]] * R)
-    return Asked(sentences, stories, torch.zeros_like(stories), filled, questions)
+    return QuestionBatch(sentences, stories, torch.zeros_like(stories), filled, questions)
 
 
-def test_words_come_in_the_order_of_the_story_and_then_the_question(asked: Asked):
+def test_words_come_in_the_order_of_the_story_and_then_the_question(asked: QuestionBatch):
     ids, lengths = words_in_order(asked)
     assert lengths.tolist() == [[6, 4]] * R
     assert ids.tolist() == [[[1, 2, 3, 4, 5, 6], [4, 7, 8, 0, 0, 0]]] * R
@@ -42,7 +42,7 @@ def reference(model: LSTMAnswerer, restart: int, words: list[int]) -> Tensor:
     return scores
 
 
-def test_scores_are_those_of_an_lstm_after_the_last_word(asked: Asked):
+def test_scores_are_those_of_an_lstm_after_the_last_word(asked: QuestionBatch):
     model = LSTMAnswerer(LSTMAnswererConfig(units=D, init_std=0.8), V, R).double()
     model.initialise(3)
     scores, weights = model(asked)

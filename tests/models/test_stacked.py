@@ -109,6 +109,6 @@ def test_a_restart_can_be_taken_out():
     config = config_of("layerwise")
     stacked = build_stacked(config, vocabulary_size=V, seed=SEEDS[0], restarts=len(SEEDS))
     model = alone(config, seed=1)
-    stacked.take(2, model)
+    stacked.extract(2, model)
     assert_equal(build_stacked(config, vocabulary_size=V, seed=7, restarts=1), [model], exactly=True)
     assert stacked.parameter_count == model.parameter_count

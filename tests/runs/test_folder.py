@@ -48,25 +48,25 @@ def test_a_run_is_replaced_only_when_that_is_asked_for(run: RunFolder, vocabular
 @pytest.mark.parametrize("overwrite", [False, True])
 def test_what_is_not_of_a_run_is_never_removed(overwrite: bool, run: RunFolder, tmp_path: Path):
     (run.path / "thesis.tex").write_text("years of work")
-    with pytest.raises(MemlmError, match=r"run holds 'thesis\.tex', which is not of a run"):
-        run.check_room(overwrite=overwrite)
+    with pytest.raises(MemlmError, match=r"run holds 'thesis\.tex', which is not part of a run"):
+        run.check_free(overwrite=overwrite)
     alien = RunFolder(tmp_path / "alien")
     alien.path.mkdir()
     (alien.path / "last").mkdir()  # the name is ours, but nothing marks the folder
-    with pytest.raises(MemlmError, match="alien holds 'last', which is not of a run"):
-        alien.check_room(overwrite=overwrite)
+    with pytest.raises(MemlmError, match="alien holds 'last', which is not part of a run"):
+        alien.check_free(overwrite=overwrite)
 
 
 def test_a_folder_is_held_by_one_and_says_by_whom(run: RunFolder):
-    with run.held():
+    with run.locked():
         with (
             pytest.raises(MemlmError, match=rf"run is in use by process {os.getpid()} on .*: wait for it, or stop it"),
-            RunFolder(run.path).held(),
+            RunFolder(run.path).locked(),
         ):
             pass
-        run.check_room(overwrite=True)  # the lock is not in the way
+        run.check_free(overwrite=True)  # the lock is not in the way
     assert not (run.path / "lock").exists()
-    with run.held():
+    with run.locked():
         pass
 
 
@@ -91,9 +91,9 @@ def test_metrics_come_back_and_a_damaged_line_is_named(run: RunFolder):
 
 
 def test_only_a_folder_with_settings_is_a_run(tmp_path: Path):
-    with pytest.raises(MemlmError, match="none does not exist; name a folder that `memlm train` has made"):
+    with pytest.raises(MemlmError, match="none does not exist; give a folder that `memlm train` has made"):
         RunFolder.open(tmp_path / "none")
-    with pytest.raises(MemlmError, match=r"is not a run: it holds no config\.toml"):
+    with pytest.raises(MemlmError, match=r"is not a run: it has no config\.toml"):
         RunFolder.open(tmp_path)
 
 

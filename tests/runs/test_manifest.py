@@ -13,7 +13,7 @@ from memlm.errors import MemlmError
 from memlm.runs import manifest
 from memlm.runs.folder import RunFolder
 
-DAMAGED = "is damaged: it is not what the run was made with, as env.json notes it"
+DAMAGED = "is damaged: it differs from what the run was made with, as recorded in env.json"
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def test_a_run_of_questions_says_what_it_is(tmp_path: Path):
     assert found.answers_questions
     assert found.question_config.model.name == "memn2n-qa"
     assert found.words.words == words.words
-    with pytest.raises(MemlmError, match="run is a run of question answering: `memlm ask` and `memlm eval`"):
+    with pytest.raises(MemlmError, match="run is a run of question answering: use `memlm ask` or `memlm eval`"):
         _ = found.text_config
 
 

@@ -8,17 +8,17 @@ import numpy as np
 import pytest
 
 from memlm.errors import MemlmError
-from memlm.runs.summary import by_task, over_tasks, read_summary, task_folder, together
+from memlm.runs.summary import errors_by_task, join_summaries, read_summary, summarise_errors, task_folder
 
 FACTS: dict[str, Any] = {"model": "m", "label": "l", "dataset": "babi", "size": "1k", "joint": False, "parameters": 7}
 
 
 def part(task: int, error: float) -> dict[str, Any]:
-    return FACTS | {"epochs": 2, "steps": 30, "seconds": 1.5} | over_tasks({str(task): error})
+    return FACTS | {"epochs": 2, "steps": 30, "seconds": 1.5} | summarise_errors({str(task): error})
 
 
 def test_a_task_fails_above_five_percent():
-    assert over_tasks({"1": 5.0, "2": 5.1, "3": 0.0}) == {
+    assert summarise_errors({"1": 5.0, "2": 5.1, "3": 0.0}) == {
         "tasks": {"1": 5.0, "2": 5.1, "3": 0.0},
         "mean_error": pytest.approx(10.1 / 3),
         "failed_tasks": 1,
@@ -26,7 +26,7 @@ def test_a_task_fails_above_five_percent():
 
 
 def test_errors_are_the_percentages_of_each_task():
-    found = by_task(np.array([True, False, False, True, True]), np.array([12, 2, 2, 12, 2]))
+    found = errors_by_task(np.array([True, False, False, True, True]), np.array([12, 2, 2, 12, 2]))
     assert list(found["tasks"]) == ["2", "12"]
     assert found["tasks"]["2"] == pytest.approx(100 / 3)
     assert found["tasks"]["12"] == 100
@@ -34,8 +34,8 @@ def test_errors_are_the_percentages_of_each_task():
 
 
 def test_the_summary_of_a_run_of_tasks_adds_up_theirs():
-    found = together([part(1, 0.0), part(2, 10.0)])
-    assert found == FACTS | {"epochs": 4, "steps": 60, "seconds": 3.0} | over_tasks({"1": 0.0, "2": 10.0})
+    found = join_summaries([part(1, 0.0), part(2, 10.0)])
+    assert found == FACTS | {"epochs": 4, "steps": 60, "seconds": 3.0} | summarise_errors({"1": 0.0, "2": 10.0})
 
 
 def test_a_summary_is_read_with_all_that_it_holds(tmp_path: Path):

@@ -281,7 +281,7 @@ def test_the_restart_of_the_lowest_training_error_is_kept(questions: QuestionSet
     result = judge_restarts(training, data, run)
     errors = [restart["train_error"] for restart in result["restarts"]]
     assert errors[result["best"]] == min(errors)
-    kept = load.load_task(run).model
+    kept = load.load_answerer(run).model
     for ours, theirs in zip(parameters(kept), parameters(training.model), strict=True):
         assert torch.equal(ours[0], theirs[result["best"]])
     wrong = answer_all(kept, training.feed, np.arange(len(questions))).wrong

@@ -18,7 +18,7 @@ from memlm.data import dataset
 from memlm.data.batches import EMPTY, NOTHING, Span, gather, gather_together
 from memlm.data.dataset import TextDataset
 from memlm.errors import MemlmError
-from memlm.inference.evaluation import reproduce
+from memlm.inference.evaluation import remeasure
 from memlm.inference.load import load_text
 from memlm.models.build import build_initialised
 from memlm.models.memn2n import MemN2N
@@ -249,7 +249,7 @@ def test_the_best_restart_is_a_model_like_any_other_and_the_last_state_is_none(d
     run_fit(training, run)
     model = load_text(run.path)
     assert isinstance(model.model, MemN2N)
-    noted, now = reproduce(model) or (0.0, 1.0)
+    noted, now = remeasure(model) or (0.0, 1.0)
     assert now == pytest.approx(noted)
     with pytest.raises(MemlmError, match=r"last holds 3 restarts side by side: use best"):
         load_text(run.path, checkpoint="last")

@@ -45,8 +45,8 @@ def test_the_settings_of_a_text_go_with_the_run(memlm: Memlm):
     path.write_text(path.read_text().replace("lowercase = true", "lowercase = false"))
     result = memlm("eval", "runs/a")
     assert result.stderr == (
-        f"Error: [data] of {Path('runs/a/config.toml')} is damaged: it is not what the run was made with, as env.json "
-        "notes it\n"
+        f"Error: [data] of {Path('runs/a/config.toml')} is damaged: it differs from what the run was made with, as "
+        "recorded in env.json\n"
     )
 
 

@@ -89,8 +89,9 @@ def test_compare_refuses_what_does_not_compare(run: Path, memlm: Memlm, corpus: 
         path.write_text(json.dumps(changed))
         assert words in refused(memlm("compare", run, "runs/b"))
     path.unlink()
-    assert "runs/b has no exact score of its best state on valid: run `memlm eval runs/b --split valid`" in refused(
-        memlm("compare", run, "runs/b")
+    assert (
+        "runs/b has no exact score of its best checkpoint on valid: run `memlm eval runs/b --split valid`"
+        in refused(memlm("compare", run, "runs/b"))
     )
 
 
@@ -103,7 +104,7 @@ def test_a_run_is_not_overwritten_unasked(run: Path, memlm: Memlm, corpus: Path)
     assert (run / "summary.json").read_text() != before
     for folder in (run, corpus):
         (folder / "thesis.txt").write_text("three years of work")
-        assert "which is not of a run" in refused(memlm(*again[:-1], folder, "--overwrite"))
+        assert "which is not part of a run" in refused(memlm(*again[:-1], folder, "--overwrite"))
     assert (corpus / "train.txt").exists()
     assert (run / "best").exists()
 
@@ -120,7 +121,7 @@ def test_resume_goes_on_with_more_epochs(run: Path, memlm: Memlm):
     assert "--lr can't be changed on --resume: only --epochs, --max-steps, --device, --checkpoint-every, " in said
     words = " ".join(memlm("train", "--help").output.split()).replace("- ", "-")
     for option in said.split("only ")[1].removesuffix(" can").split(", "):
-        assert option in words.split("stopped or cut off; only ")[1].split(" may be changed")[0]
+        assert option in words.split("where it stopped; only ")[1].split(" may be changed")[0]
     assert memlm("train", "--resume", run, "--epochs", 4, "--checkpoint-every", "3").exit_code == 0
     epochs = [json.loads(line)["epoch"] for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert epochs == [1, 2, 3, 4]
@@ -130,14 +131,14 @@ def test_a_resumed_run_has_no_figures_of_its_earlier_end(run: Path, memlm: Memlm
     monkeypatch.setattr("memlm.experiments.signals.SignalRequests.stop", lambda stop: True)
     assert memlm("train", "--resume", run, "--epochs", 4).exit_code == 0
     assert not (run / "summary.json").exists()
-    assert "has no exact score of its best state" in refused(memlm("compare", run))
+    assert "has no exact score of its best checkpoint" in refused(memlm("compare", run))
 
 
 def test_a_score_of_an_earlier_best_state_does_not_count(run: Path, memlm: Memlm):
     scores = json.loads((run / "evaluations.json").read_text())
     earlier = {name: score | {"step": score["step"] - 1} for name, score in scores.items()}
     (run / "evaluations.json").write_text(json.dumps(earlier))
-    assert "has no exact score of its best state" in refused(memlm("compare", run))
+    assert "has no exact score of its best checkpoint" in refused(memlm("compare", run))
 
 
 def test_a_run_goes_on_with_its_own_text_alone(run: Path, memlm: Memlm, corpus: Path):
@@ -149,8 +150,8 @@ def test_what_is_scored_is_the_text_of_the_run(run: Path, memlm: Memlm, corpus: 
     before, env = (run / "evaluations.json").read_text(), json.loads((run / "env.json").read_text())
     (corpus / "test.txt").write_text("a0 b0 c0\n" * 20)
     said = refused(memlm("eval", run))
-    assert said.startswith(f"the test text of {corpus} is not the one that runs/a was trained on: put that one back")
-    assert said.endswith("or score it with --text")
+    assert said.startswith(f"the test text of {corpus} is not the one that runs/a was trained on: restore that text")
+    assert said.endswith("or score this one with --text")
     assert (run / "evaluations.json").read_text() == before
     assert memlm("eval", run, "--split", "valid").exit_code == 0
     assert memlm("eval", run, "--text", corpus / "test.txt").exit_code == 0
@@ -214,7 +215,7 @@ def test_settings_from_recipe_file_and_options_in_this_order(memlm: Memlm, corpu
         (["--config", "typo.toml"], "'hop': did you mean 'hops'?"),
         (["--batch-size", 3], "it must be a multiple of chunk_length"),
         (["--device", "cuda"], "PyTorch sees no CUDA device here"),
-        (["--resume", "runs/none"], "runs/none does not exist; name a folder that `memlm train` has made"),
+        (["--resume", "runs/none"], "runs/none does not exist; give a folder that `memlm train` has made"),
         (["--tying", "loose"], "'loose' is not one of 'layerwise', 'adjacent'"),
         (["--hop"], "No such option"),
         (["--dataset", "my/corpus"], "no file or folder my/corpus: a dataset is a name"),
@@ -246,7 +247,7 @@ def test_damaged_runs_are_named(run: Path, memlm: Memlm):
     assert "has no split 'dev'" in refused(memlm("eval", run, "--split", "dev"))
     config = (run / "config.toml").read_text()
     (run / "config.toml").write_text(config.replace("units = 12", "units = 14"))
-    assert "[model] of runs/a/config.toml is damaged: it is not what the run was made with" in refused(
+    assert "[model] of runs/a/config.toml is damaged: it differs from what the run was made with" in refused(
         memlm("eval", run)
     )
     (run / "env.json").rename(run / "env.json.away")  # of the first release, which did not note it
@@ -255,7 +256,7 @@ def test_damaged_runs_are_named(run: Path, memlm: Memlm):
     (run / "config.toml").write_text(config)
     words = (run / "vocab.txt").read_text()
     (run / "vocab.txt").write_text(words.replace("a1", "a9"))
-    assert "vocab.txt is damaged: it is not what the run was made with" in refused(memlm("eval", run))
+    assert "vocab.txt is damaged: it differs from what the run was made with" in refused(memlm("eval", run))
     (run / "vocab.txt").write_text(words)
     shutil.rmtree(run / "best")
     shutil.rmtree(run / "best.previous")
@@ -305,7 +306,7 @@ def test_a_second_signal_stops_at_once(number: signal.Signals, status: int):
 
 def test_a_run_is_trained_by_one_process_at_a_time(run: Path, memlm: Memlm, corpus: Path):
     before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    with RunFolder(run).held():
+    with RunFolder(run).locked():
         name = f"runs/a is in use by process {os.getpid()} on {socket.gethostname()}: wait for it, or stop it"
         assert refused(memlm("train", "--resume", run, "--epochs", 4)) == name
         assert refused(memlm("train", "--dataset", corpus, *SMALL, "--run-dir", run, "--overwrite")) == name

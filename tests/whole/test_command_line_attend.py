@@ -80,7 +80,7 @@ def test_an_average_is_a_strip_a_hop(capsys: pytest.CaptureFixture[str]):
         "   1            ▁▂█     0.700   1 word",
         "   2   ▅▅▅▅▅▅▅▅▅▅▅█     0.120   6 words",
     ]
-    assert meaning.startswith("A block is a word, full at the hop's largest")
+    assert meaning.startswith("A block is a word; a full block is the largest of its hop")
 
 
 def test_a_strip_is_as_wide_as_there_is_room():
@@ -112,19 +112,19 @@ def test_the_next_word_by_default(run: Path, memlm: Memlm):
     shown = memlm("attend", run, "--text", TEXT).stdout
     assert "\x1b" not in shown
     title, _, _, *rows, _, meaning, likeliest = lines(shown)
-    assert title == "a (corpus-memn2n-2x8): what each hop looks at to predict the word after: " + TEXT.replace(
+    assert title == "a (corpus-memn2n-2x8): what each hop attends to for the word after: " + TEXT.replace(
         "\n", " <eos> "
     )
     words = ["a0", "b0", "c0", "d", "<eos>", "a1", "heard (<unk>)", "b1"]
     assert [row.split("  ")[0].strip() for row in rows] == words
-    assert meaning.startswith("Weights, 1 in all for each hop")
+    assert meaning.startswith("The weights of a hop add up to 1")
     word, probability = package.load(run).next_word(TEXT).top(1)[0]
     assert likeliest.startswith(f"Likeliest: {word} {probability:.3f}, ")
 
 
 def test_a_word_of_the_text_each_time_and_all_of_them(run: Path, memlm: Memlm):
     shown = memlm("attend", run, "--text", "a0 b0 a0 b0", "--word", "b0", "--top", 1).stdout
-    assert shown.count("what each hop looks at to predict the word after: a0") == 2
+    assert shown.count("what each hop attends to for the word after: a0") == 2
     assert shown.count("-> b0") == 2
     assert "(2 words)" in shown
     assert "Likeliest" not in shown
@@ -171,9 +171,9 @@ def test_the_average_over_a_split(run: Path, memlm: Memlm):
 def test_pictures(run: Path, memlm: Memlm):
     name = "a (corpus-memn2n-2x8)"
     for arguments, title in (
-        (["--text", TEXT], f"{name}: what each hop looks at to predict the next word"),
-        (["--text", TEXT, "--word", "d"], f"{name}: what each hop looks at to predict 'd'"),
-        (["--text", TEXT, "--all"], f"{name}: what each hop looks at"),
+        (["--text", TEXT], f"{name}: what each hop attends to for the next word"),
+        (["--text", TEXT, "--word", "d"], f"{name}: what each hop attends to for 'd'"),
+        (["--text", TEXT, "--all"], f"{name}: what each hop attends to"),
         (["--average"], f"{name}: average attention over 92 words of valid"),
     ):
         command = ("attend", run, *arguments, "--plot", "a.svg")
@@ -188,15 +188,15 @@ def test_pictures(run: Path, memlm: Memlm):
 
 def test_refusals_of_one_line(run: Path, memlm: Memlm):
     for arguments, message in (
-        (["--text", " "], "the text is empty: there is no word to look at"),
+        (["--text", " "], "the text is empty: give at least one word"),
         (["--text", "a0", "--word", "b0"], "the text has no word 'b0'"),
-        (["--text", "a0", "--word", "a0", "--all"], "--word and --all do not go together"),
-        (["--text", "a0", "--average"], "--text, --word and --all do not go with it"),
-        (["--text", "a0", "--split", "test"], "--split goes with --average"),
+        (["--text", "a0", "--word", "a0", "--all"], "--word and --all can't be used together"),
+        (["--text", "a0", "--average"], "it can't be used with --text, --word or --all"),
+        (["--text", "a0", "--split", "test"], "--split can only be used with --average"),
         (["--average", "--split", "dev"], "has no split 'dev'"),
         (["--text", "a0", "--plot", "a.jpg"], "the name must end in .png, .svg, .pdf"),
         (["--text", "a0", "--plot", "none/a.png"], "there is no folder none"),
-        (["--text", "a0 b0", "--word", "a0", "--plot", "a.png"], "to predict 'a0': no word stands before it"),
+        (["--text", "a0 b0", "--word", "a0", "--plot", "a.png"], "for 'a0': there is no word before it"),
         (["--text", "a0 " * 50, "--all", "--plot", "a.png"], "there is room for 40 of each"),
         (["--text", "a0", "--top", 0], "0 is not in the range x>=1"),
     ):
@@ -208,4 +208,4 @@ def test_a_run_without_attention_is_refused(memlm: Memlm, corpus: Path):
         memlm("train", "--dataset", corpus, "--model", "lstm", "--max-steps", 1, "--run-dir", "runs/b").exit_code == 0
     )
     for arguments in (["--text", "a0"], ["--average"]):
-        assert "runs/b is of lstm-1x100, which has no memory" in refused(memlm("attend", "runs/b", *arguments))
+        assert "runs/b is a run of lstm-1x100, which has no memory" in refused(memlm("attend", "runs/b", *arguments))

@@ -149,7 +149,7 @@ def test_a_task_of_a_run_of_all_is_trained_by_one_process_at_a_time(memlm: Memlm
     assert memlm("train", *QUICK, "--run-dir", "run").exit_code == 130
     never(monkeypatch)
     begun = max(path.parent for path in Path("run").glob("task-*/config.toml"))
-    with RunFolder(begun).held():
+    with RunFolder(begun).locked():
         assert f"{begun} is in use by process" in refused(memlm("train", "--resume", "run"))
 
 

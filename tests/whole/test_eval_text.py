@@ -84,7 +84,10 @@ def test_what_is_no_text_is_named(memlm: Memlm, moved: Path, content: bytes | No
 
 def test_a_text_is_no_split(memlm: Memlm, moved: Path):
     result = memlm("eval", moved, "--text", "my.txt", "--split", "valid")
-    assert (result.exit_code, result.stderr) == (2, "Error: --text is a text of its own: leave out --split valid\n")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "Error: --text is not a split of the dataset: leave out --split valid\n",
+    )
 
 
 @pytest.mark.parametrize(

@@ -118,7 +118,7 @@ def test_other_texts_and_protocols_do_not_compare(runs: Path, memlm: Memlm, tmp_
             assert " per word" not in told.output
     pair = [runs / name for name in PARTS]
     assert "the tokenizer differs" in refused(memlm("compare", *pair, "--protocol", "facebook"))
-    message = "protocol facebook gives parts of words no perplexity per word: compare by exact"
+    message = "protocol facebook has no perplexity per word for parts of words: use protocol exact"
     assert refused(memlm("compare", pair[0], "--protocol", "facebook")) == message
 
 
@@ -208,7 +208,7 @@ def test_attention_names_the_parts(runs: Path, memlm: Memlm, name: str, label: s
     average = memlm("attend", runs / name, "--average").stdout
     unit = name.removesuffix("s")
     assert f"(next {unit})" in shown.stdout
-    assert f"A block is a {unit}, " in average
+    assert f"A block is a {unit}; " in average
     assert "word" not in shown.stdout + average
 
 
@@ -218,7 +218,7 @@ def test_wrappers_and_mixtures(runs: Path, memlm: Memlm):
     alone = records.best_passport(RunFolder.open(runs / "pieces"), "test", "exact")
     assert json.loads(told.stdout)["word_perplexity"] < alone["word_perplexity"]
     message = refused(memlm("eval", runs / "pieces", "--mix", runs / "letters"))
-    assert message == "runs/letters can't be mixed with runs/pieces: its vocabulary is another one"
+    assert message == "runs/letters can't be mixed with runs/pieces: their vocabularies differ"
 
 
 @pytest.mark.parametrize("name", ["counted", "letters"])

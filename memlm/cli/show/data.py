@@ -1,4 +1,4 @@
-"""`memlm data info`: what a dataset is, and what is in it."""
+"""The output of `memlm data info`."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ FACTS = ("name", "title", "about", "licence", "homepage", "mirrors", "split_rule
 
 
 def show(name: str, data: DataConfig, *, as_json: bool) -> None:
-    """A dataset of the catalogue, a folder or a file: its facts, counts of its splits and tasks, and warnings."""
+    """Print the facts of a dataset of the catalogue, a folder or a file: counts of its splits and tasks, warnings."""
     if name in CATALOG:
         _show_catalogued(CATALOG[name], data, as_json=as_json)
         return
@@ -41,7 +41,7 @@ def _show_catalogued(entry: Dataset, data: DataConfig, *, as_json: bool) -> None
     from memlm.data.fetch import get
     from memlm.data.storage import data_root
 
-    there = get.is_present(entry.name) or entry.generated  # what memlm makes itself is made now
+    there = get.is_present(entry.name) or entry.generated  # a generated dataset is made now
     if data != DataConfig():
         _check_settings_apply(entry, data, there=there)
     place = (get.get_dataset(entry.name) if there else data_root() / entry.name).absolute()
@@ -70,18 +70,20 @@ def _show_catalogued(entry: Dataset, data: DataConfig, *, as_json: bool) -> None
 
 
 def _check_settings_apply(entry: Dataset, data: DataConfig, *, there: bool) -> None:
-    """Refuse settings that nothing would be shown under."""
+    """Raise MemlmError if the settings would have no effect."""
     from memlm.data import dataset
 
     if not entry.is_text:
-        raise MemlmError(f"{entry.name} is of questions: the settings of a text are not for it")
+        raise MemlmError(f"{entry.name} has questions: settings of a text do not apply")
     dataset.resolved_data(entry.name, data)
     if not there:
-        raise MemlmError(f"{entry.name} is not there to be read under these settings; run: {how_to_get(entry.name)}")
+        raise MemlmError(
+            f"{entry.name} is not there, so it can't be read with these settings; run: {how_to_get(entry.name)}"
+        )
 
 
 def _show_text(found: "Description") -> None:
-    """The table of a text's splits, what is to be said of it, and warnings."""
+    """Print the table of the splits of a text, its notes, and warnings."""
     from memlm.data.description import UNIGRAM, WORDS
 
     table: dict[str, list[object]] = {
@@ -103,9 +105,9 @@ def _show_text(found: "Description") -> None:
     tables.show(list(table), list(zip(*table.values(), strict=True)))
     own = vars(found.data).items() - vars(DataConfig()).items()
     settings = ", ".join(f"{name} {value}" for name, value in sorted(own))
-    click.echo(f"vocabulary of {found.vocabulary:,}, made of train alone ({settings})")
+    click.echo(f"vocabulary of {found.vocabulary:,}, from train only ({settings})")
     click.echo(f"unigram perplexity: {UNIGRAM}")
-    click.echo(f"shared lines: different lines of {WORDS} words or more that train has too")
+    click.echo(f"shared lines: different lines of {WORDS} words or more that are also in train")
     for warning in found.warnings():
         click.echo(f"Warning: {warning}", err=True)
 
@@ -115,16 +117,16 @@ def _of(part: int | None, whole: int | None) -> str | None:
 
 
 def _tasks(name: str) -> list[dict[str, Any]]:
-    """A row a task of a question-answering dataset, at 1k."""
+    """One row per task of a question-answering dataset, for size 1k."""
     from memlm.data.questions import tasks
 
     return [tasks.task_counts(name, 1 + i) for i in range(len(tasks.TASKS.get(name, ())))]
 
 
 def _questions(entry: Dataset, place: Path) -> list[dict[str, Any]]:
-    """A row an edition and split of a question-answering dataset: counts over their files.
+    """One row per edition and split of a question-answering dataset: counts over their files.
 
-    Stories with questions are not text to be modelled line by line: their words are not counted so.
+    The words are not counted, because stories with questions are not a text for a language model.
     """
     from memlm.data.fetch import check
 

@@ -1,4 +1,4 @@
-"""Scores of question answering as a table: measured errors by task, beside the paper's."""
+"""Tables of question-answering errors by task, beside those of the paper."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,18 +11,18 @@ from memlm.cli.show import tables
 from memlm.config.paper import FAILED_ABOVE
 from memlm.errors import MemlmError
 
-SUPPORT = "support: questions for which a hop looks most at a sentence that supports the answer"
+SUPPORT = "support: questions for which a hop gives most weight to a sentence that supports the answer"
 
 
 def evaluate(
-    run: Path, split: str, protocol: str, device: str, *, of_texts: Mapping[str, object], as_json: bool
+    run: Path, split: str, protocol: str, device: str, *, text_options: Mapping[str, object], as_json: bool
 ) -> None:
-    """`memlm eval` of a run of question answering; options that are `of_texts` are refused if they are given."""
+    """`memlm eval` for a question-answering run. Raises MemlmError if one of the `text_options` is given."""
     from memlm.inference.load import load_tasks
 
-    for option, value in of_texts.items():
+    for option, value in text_options.items():
         if value:
-            raise MemlmError(f"{run} answers questions: leave out --{option}, which is about language models")
+            raise MemlmError(f"{run} answers questions: leave out --{option}, which is only for language models")
     model = load_tasks(run, device=device)
     result = model.evaluate(split, protocol=protocol)
     if as_json:
@@ -33,7 +33,7 @@ def evaluate(
 
 
 def show(result: Mapping[str, Any]) -> None:
-    """A row a task, and for several of them the mean and how many fail. Errors in percent."""
+    """Print one row per task, with the error in percent. For several tasks, add the mean and how many fail."""
     names, paper, support = result["names"], result["paper"], result["support"]
     columns = {"task": _labels(names), "error %": _errors(result, names)}
     if paper:
@@ -42,7 +42,7 @@ def show(result: Mapping[str, Any]) -> None:
         columns["support %"] = [*_shares(support, names), "", ""]
     rows = list(zip(*columns.values(), strict=True))
     together = ", all tasks together" if result["joint"] else ""
-    click.echo(f"{result['label']} on {result['dataset']} {result['split']}, {result['size']} a task{together}")
+    click.echo(f"{result['label']} on {result['dataset']} {result['split']}, {result['size']} per task{together}")
     tables.show(list(columns), rows if len(names) > 1 else rows[:1])
     if result["absent"]:
         click.echo(f"not in this run: task {', '.join(map(str, result['absent']))}")
@@ -51,7 +51,7 @@ def show(result: Mapping[str, Any]) -> None:
 
 
 def show_beside_the_paper(found: Mapping[str, Any], tasks: Sequence[str]) -> None:
-    """Tasks down, columns of Table 1 across: the paper's errors and those measured, then the support."""
+    """Print Table 1 with one row per task: the errors of the paper and the measured ones, then the support."""
     names = {str(number): name for number, name in enumerate(tasks, 1)}
     errors, support = {"error %": _labels(names)}, {"support %": _labels(names)[: len(names)]}
     for column, part in found.items():
@@ -71,29 +71,29 @@ def show_beside_the_paper(found: Mapping[str, Any], tasks: Sequence[str]) -> Non
 
 
 def show_together(results: Sequence[Mapping[str, Any]]) -> None:
-    """Tasks down, runs across, as in Table 1: errors in percent."""
+    """Print one row per task and one column per run, with the errors in percent."""
     columns = [_labels(results[0]["names"]), *(_errors(result, results[0]["names"]) for result in results)]
     tables.show(("error %", *(result["run"] for result in results)), list(zip(*columns, strict=True)))
 
 
 def _labels(names: Mapping[str, str]) -> list[str | None]:
-    """The rows' names: those of the tasks, then of what sums them up."""
+    """The names of the rows: the tasks, the mean error, the failed tasks."""
     return [*(f"{task}: {name}" for task, name in names.items()), "mean error", f"failed tasks (> {FAILED_ABOVE:g} %)"]
 
 
 def _errors(figures: Mapping[str, Any], names: Mapping[str, str]) -> list[str | None]:
-    """The cells of a column: the errors of the tasks in percent, their mean, and how many fail; None is not known."""
+    """The cells of a column: the errors of the tasks in percent, their mean, and how many fail. None is unknown."""
     errors = [*((figures["tasks"] or {}).get(task) for task in names), figures["mean_error"]]
     failed = figures["failed_tasks"]
     return [*(None if error is None else f"{error:.1f}" for error in errors), None if failed is None else str(failed)]
 
 
 def _attends(support: Mapping[str, float | None]) -> bool:
-    """Whether there is anything to say of support."""
+    """Whether the support of any task is known."""
     return any(share is not None for share in support.values())
 
 
 def _shares(support: Mapping[str, float | None], names: Mapping[str, str]) -> list[str | None]:
-    """The cells of a column of support: the shares of the tasks in percent."""
+    """The cells of a column: the support of the tasks in percent."""
     shares = [support.get(task) for task in names]
     return [None if share is None else f"{100 * share:.1f}" for share in shares]

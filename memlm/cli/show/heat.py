@@ -1,4 +1,7 @@
-"""Attention in the terminal: heat maps of blocks, with colour where the terminal has it."""
+"""Heat maps of attention in the terminal, made of block characters, in colour if the terminal has it.
+
+K hops, N memory slots.
+"""
 
 from typing import TYPE_CHECKING
 
@@ -9,28 +12,28 @@ from memlm.cli.show import tables
 if TYPE_CHECKING:
     from rich.text import Text
 
-    from memlm.evaluation.attention import Attention, Piece, Weights
+    from memlm.evaluation.attention import Attention, PastWords, Weights
 
 
 SHADES, HEIGHTS = " ░▒▓█", " ▁▂▃▄▅▆▇█"
 ASCII_SHADES, ASCII_HEIGHTS = " .:*#", " .,:;+*%#"
 COLOUR = "magenta"
-SHOWN = 0.005  # a smaller weight would be shown as 0.00
-BESIDE = 32  # columns that stand beside the strip of an average
+SHOWN = 0.005  # a smaller weight would be 0.00
+BESIDE = 32  # columns of the terminal for the rest of a row of averages
 
 
 def show_words(attended: "Attention", t: int, top: int) -> None:
-    """The memory of target number `t`: words down, oldest first, hops across; several words together have no shade."""
+    """Print the memory of target `t`: one row per word, oldest first, one column per hop. Groups have no shade."""
     highest, ramp = attended.past(t)[1].max(axis=1, initial=0), _ramp(SHADES, ASCII_SHADES)
     rows: list[tuple[object, ...]] = [
         (piece.label, *(_cell(piece, k, most, ramp) for k, most in enumerate(highest.tolist())))
-        for piece in attended.pieces(t, top)
+        for piece in attended.past_words(t, top)
     ]
     rows.append((f"-> {attended.label(attended.targets[t])}", *("" for _ in highest)))
     tables.show((f"past {attended.unit}", *_hops(len(highest))), rows)
 
 
-def _cell(piece: "Piece", hop: int, highest: float, ramp: str) -> "Text":
+def _cell(piece: "PastWords", hop: int, highest: float, ramp: str) -> "Text":
     from rich.text import Text
 
     weight = float(piece.weights[hop])
@@ -45,7 +48,7 @@ def _hops(count: int) -> list[str]:
 
 
 def show_overview(attended: "Attention") -> None:
-    """Predicted words down, hops across: the past word that the hop attends to most, and its weight."""
+    """Print one row per predicted word and one column per hop: the word with the highest weight, and this weight."""
     rows: list[tuple[object, ...]] = []
     for t, target in enumerate(attended.targets):
         first, weights = attended.past(t)
@@ -56,7 +59,7 @@ def show_overview(attended: "Attention") -> None:
 
 
 def show_average(weights: "Weights", unit: str = "word") -> None:
-    """Mean weights (K, N): hops down, and across a block for each slot, oldest first, as high as its weight."""
+    """Print mean weights (K, N): one row per hop, with a block per slot, oldest first, as high as its weight."""
     from rich.text import Text
 
     N, ramp = weights.shape[1], _ramp(HEIGHTS, ASCII_HEIGHTS)
@@ -69,29 +72,35 @@ def show_average(weights: "Weights", unit: str = "word") -> None:
     ]
     tables.show(("hop", places, "largest", "half within"), rows)
     block = f"A block is a {unit}" if together == 1 else f"A block is the mean of {together} {unit}s"
-    click.echo(f"{block}, full at the hop's largest; half of a hop's weight is within so many of the last {unit}s.")
+    click.echo(
+        f"{block}; a full block is the largest of its hop. "
+        f"Half within: so many of the last {unit}s have half of the weight."
+    )
 
 
 def _strips(weights: "Weights", width: int) -> tuple["Weights", int]:
-    """At most `width` columns, each the mean of so many slots (the oldest may be of fewer); a row's largest is 1."""
+    """At most `width` columns per row, and how many slots a column is the mean of. Each row is scaled to maximum 1.
+
+    The oldest column may have fewer slots.
+    """
     import numpy as np
 
-    from memlm.evaluation.attention import scaled
+    from memlm.evaluation.attention import scale_rows
 
     N = weights.shape[1]
     together = -(-N // width)
     starts = np.maximum(np.arange(N - together * -(-N // together), N, together), 0)
-    return scaled(np.add.reduceat(weights, starts, axis=1) / np.diff(starts, append=N)), together
+    return scale_rows(np.add.reduceat(weights, starts, axis=1) / np.diff(starts, append=N)), together
 
 
 def _half(weights: "Weights", unit: str) -> str:
-    """How many of the last tokens have half of the weight."""
+    """How many of the last tokens together have half of the weight."""
     reached = weights[::-1].cumsum().searchsorted(weights.sum() / 2) + 1
     return f"{reached} {unit}{'s' if reached > 1 else ''}"
 
 
 def _ramp(blocks: str, ascii_blocks: str) -> str:
-    """From nothing to full, with what the terminal has."""
+    """The characters from empty to full: ASCII if the terminal has no others."""
     return ascii_blocks if tables.console().options.ascii_only else blocks
 
 

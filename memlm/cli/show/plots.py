@@ -1,4 +1,4 @@
-"""The options of the verbs that draw a picture."""
+"""The options --plot and --overwrite of the commands that draw a plot."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +10,10 @@ Command = Callable[..., Any]
 
 
 def plot_options(what: str) -> Callable[[Command], Command]:
-    """--plot, with `what` it does, and --overwrite."""
+    """Add --plot, whose help text is `what`, and --overwrite."""
 
     def add(command: Command) -> Command:
-        command = click.option("--overwrite", is_flag=True, help="replace the file of --plot if it is there")(command)
+        command = click.option("--overwrite", is_flag=True, help="replace the file of --plot if it exists")(command)
         place = click.Path(path_type=Path)
         return click.option("--plot", type=place, metavar="FILE", help=f"{what} (png, svg or pdf)")(command)
 

@@ -8,11 +8,11 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-PIPE_WIDTH = 200  # columns where nobody watches: wide enough that no path is cut
+PIPE_WIDTH = 200  # columns if the output is not a terminal: no path is cut
 
 
 def show(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str | None = None) -> None:
-    """Print a table: numbers to the right, no value cut; a float comes with the digits it is given as text."""
+    """Print a table. Numbers are aligned right, and no value is cut. A float has 4 decimals; pass text for others."""
     from rich import box
     from rich.table import Table
 
@@ -26,7 +26,7 @@ def show(columns: Sequence[str], rows: Sequence[Sequence[object]], *, title: str
 
 
 def console() -> "Console":
-    """Standard output, of a width that cuts nothing where nobody watches."""
+    """Standard output. If it is not a terminal, it is PIPE_WIDTH wide."""
     from rich.console import Console
 
     output = Console(highlight=False)

@@ -1,1 +1,1 @@
-"""Read a text token by token: a model, cache, dynamic evaluation, mixture."""
+"""Predict a text token by token: with a model, a cache, dynamic evaluation or a mixture."""

@@ -1,6 +1,7 @@
-"""The continuous cache of Grave, Joulin and Usunier 2017, https://arxiv.org/abs/1612.04426, over any model.
+"""A continuous cache of past hidden states, for any model that has hidden states.
 
 L tokens read at once, S tokens in the store, D units, V words.
+Source: Grave, Joulin, Usunier 2017, https://arxiv.org/abs/1612.04426.
 """
 
 from dataclasses import dataclass
@@ -15,26 +16,30 @@ from memlm.models.layers.memory import attend
 
 @dataclass(frozen=True, kw_only=True)
 class CacheWeights(Settings):
-    """(1 - weight) p_model + weight p_cache, which sums a softmax of theta h . h_i over earlier places i of a word."""
+    """p = (1 - weight) p_model + weight p_cache.
 
-    theta: float = setting(0.1, "sharpness: how much likeness of hidden states counts; 0: not at all", low=0)
-    weight: float = setting(0.1, "share of the cache in the mixture", low=0, below=1)
-    window: int = setting(2000, "words that the cache looks back", low=1)
+    p_cache of a word is the sum of softmax_i(theta h . h_i) over the earlier places i of that word.
+    """
+
+    theta: float = setting(0.1, "sharpness of the cache; 0: all places count the same", low=0)
+    weight: float = setting(0.1, "weight of the cache in the mixture", low=0, below=1)
+    window: int = setting(2000, "words in the cache", low=1)
 
 
 class Store:
-    """The last `window` hidden states, and the tokens that they predicted."""
+    """The last `window` hidden states, and the tokens that came after them."""
 
     def __init__(self, window: int) -> None:
         self.window = window
         self.hidden: Tensor | None = None  # (S, D)
         self.tokens: Tensor | None = None  # (S,)
 
-    def compare(self, hidden: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Likeness h . h_i of L states (L, D) with what is stored and with each other, and what each may look at.
+    def similarity(self, hidden: Tensor, tokens: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Similarity h . h_i of L states (L, D) to the stored states and to each other.
 
-        Returns likeness (L, S + L), visible (L, S + L) and the tokens (S + L,), and stores the states with their
-        `tokens` (L,); without these, stores nothing and compares with what is stored alone.
+        Returns the similarity (L, S + L), which places each state may use (L, S + L), and the tokens (S + L,). Then
+        stores the states with their `tokens` (L,). Without `tokens`, stores nothing and uses only the stored states:
+        S places instead of S + L.
         """
         stored = hidden.new_empty(0, hidden.shape[1]) if self.hidden is None else self.hidden
         known = torch.empty(0, dtype=torch.int64, device=hidden.device) if self.tokens is None else self.tokens
@@ -47,13 +52,13 @@ class Store:
         return hidden @ stored.t(), (place < here) & (place >= here - self.window), known
 
 
-def cache_probabilities(likeness: Tensor, visible: Tensor, theta: float) -> Tensor:
-    """Weight of each place in the cache: (L, S + L); all 0 in a row that may look at nothing."""
-    return attend(likeness * theta, visible)
+def cache_probabilities(similarity: Tensor, visible: Tensor, theta: float) -> Tensor:
+    """The weight of each place in the cache, (L, S + L). A row without visible places is all 0."""
+    return attend(similarity * theta, visible)
 
 
 class CacheStream(Stream):
-    """A model's stream, mixed with a cache over its hidden states; where the cache is empty, the model alone."""
+    """The stream of a model, mixed with a cache of its hidden states. While the cache is empty, the model alone."""
 
     def __init__(self, inner: ModelStream, weights: CacheWeights) -> None:
         self.inner = inner
@@ -72,20 +77,20 @@ class CacheStream(Stream):
         pieces = []
         for hidden, part in self.inner.parts(tokens):
             nats = self.inner.model.head.nats(hidden, part)
-            likeness, visible, known = self.store.compare(hidden, part)
-            p = cache_probabilities(likeness, visible, self.weights.theta)
-            pieces.append(-self._mix(-nats, of_targets(p, known, part), visible.any(dim=1)))
+            similarity, visible, known = self.store.similarity(hidden, part)
+            p = cache_probabilities(similarity, visible, self.weights.theta)
+            pieces.append(-self._mix(-nats, target_probabilities(p, known, part), visible.any(dim=1)))
         return torch.cat(pieces)
 
     @torch.no_grad()
-    def ahead(self) -> Tensor:
+    def predict_next(self) -> Tensor:
         """Log-probabilities (V,)."""
-        return self._distribution(self.inner.hidden_ahead(), None)[0]
+        return self._distribution(self.inner.next_hidden(), None)[0]
 
     def _distribution(self, hidden: Tensor, tokens: Tensor | None) -> Tensor:
         log_p = self.inner.model.head.log_probabilities(hidden)
-        likeness, visible, known = self.store.compare(hidden, tokens)
-        p = cache_probabilities(likeness, visible, self.weights.theta)
+        similarity, visible, known = self.store.similarity(hidden, tokens)
+        p = cache_probabilities(similarity, visible, self.weights.theta)
         of_words = torch.zeros_like(log_p).scatter_add_(1, known.expand(len(p), -1), p.to(log_p.dtype))
         return self._mix(log_p, of_words, visible.any(dim=1, keepdim=True))
 
@@ -95,6 +100,6 @@ class CacheStream(Stream):
         return torch.where(filled, mixed, log_p)
 
 
-def of_targets(p: Tensor, known: Tensor, tokens: Tensor) -> Tensor:
-    """The cache's probability (L,) of the tokens (L,): weights (L, S) summed where `known` (S,) is the token."""
+def target_probabilities(p: Tensor, known: Tensor, tokens: Tensor) -> Tensor:
+    """The cache's probability (L,) of tokens (L,): the sum of weights `p` (L, S) where `known` (S,) is the token."""
     return (p * (known == tokens[:, None])).sum(dim=1)

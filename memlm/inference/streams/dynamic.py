@@ -1,5 +1,6 @@
-"""Dynamic evaluation: a model that learns from what it has just read.
+"""Dynamic evaluation: the model is trained on each segment of the text after it has been scored.
 
+C words of context, D units, L tokens in a segment, T tokens in a text.
 Source: Krause, Kahembwe, Murray, Renals 2018, https://arxiv.org/abs/1709.07432, with their RMS rule and RMS decay.
 """
 
@@ -17,26 +18,28 @@ from memlm.inference.streams.stream import ModelStream, hidden_states
 from memlm.models.base import LanguageModel, State
 from memlm.models.layers.head import TrainableHead
 
-STATISTICS_SEGMENTS = 1500  # of the training split, that the gradients' size is measured on
-SEED = 1  # of where these lie
+STATISTICS_SEGMENTS = 1500  # of the training split, for the root mean square of the gradients
+SEED = 1  # for the places of these segments
 
 
 @dataclass(frozen=True, kw_only=True)
 class DynamicWeights(Settings):
-    """After each segment, with g the gradient of its summed loss and r that gradient's root mean square in training:
-    p <- p - lr g / (r + epsilon) + min(1, decay r / mean(r)) (p_trained - p).
+    """Weights of dynamic evaluation. After each segment, every parameter p is updated:
+
+    p <- p - lr g / (r + epsilon) + min(1, decay r / mean(r)) (p_trained - p), where g is the gradient of the summed
+    loss of the segment, and r is the root mean square of such gradients on the training split.
     """
 
     lr: float = setting(0.0003, "learning rate", low=0)
-    decay: float = setting(0.0, "how strongly weights are drawn back to the trained ones, after each segment", low=0)
-    segment: int = setting(20, "words that are learnt from at once", low=1)
-    epsilon: float = setting(0.01, "keeps weights still whose gradients in training were next to nothing", above=0)
+    decay: float = setting(0.0, "decay towards the trained weights after each segment", low=0)
+    segment: int = setting(20, "words per segment", low=1)
+    epsilon: float = setting(0.01, "added to r: weights whose gradients in training were tiny change little", above=0)
 
 
 class DynamicStream(ModelStream):
-    """A copy of the model, which is scored on each segment and then learns from it; the model itself stays as it is.
+    """A copy of the model that is updated after each segment. The model itself does not change.
 
-    `rms` holds a tensor for each parameter: `gradient_rms` of the model.
+    `rms` is the `gradient_rms` of the model, one tensor per parameter.
     """
 
     def __init__(self, model: LanguageModel, weights: DynamicWeights, rms: Sequence[Tensor]) -> None:
@@ -46,23 +49,23 @@ class DynamicStream(ModelStream):
         self.rates = [weights.lr / (r + weights.epsilon) for r in rms]
         mean = sum(float(r.sum()) for r in rms) / sum(r.numel() for r in rms)
         self.decays = [(weights.decay / mean * r).clamp_(max=1) for r in rms] if weights.decay and mean else []
-        self.unlearnt = self.context[:0]  # read tokens of the segment under way
-        self.start = (self.context, self.state)  # as they were before these
+        self.pending = self.context[:0]  # tokens of the current segment that were read
+        self.start = (self.context, self.state)  # context and state before the current segment
 
     def parts(self, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Hidden states with their tokens, cut where segments end: what follows is of a model that has learnt."""
+        """Hidden states with their tokens, cut at the ends of segments, because the model is then updated."""
         while len(tokens):
-            room = self.weights.segment - len(self.unlearnt)
+            room = self.weights.segment - len(self.pending)
             part, tokens = tokens[:room], tokens[room:]
             yield self._advance(part), part
-            self.unlearnt = torch.cat([self.unlearnt, part])
-            if len(self.unlearnt) == self.weights.segment:
-                self._learn()
+            self.pending = torch.cat([self.pending, part])
+            if len(self.pending) == self.weights.segment:
+                self._update()
 
     @torch.no_grad()
-    def _learn(self) -> None:
+    def _update(self) -> None:
         context, state = self.start
-        grads = segment_gradients(self.model, torch.cat([context, self.unlearnt]), state)
+        grads = segment_gradients(self.model, torch.cat([context, self.pending]), state)
         if self.decays:
             for parameter, decay, trained in zip(self.model.parameters(), self.decays, self.trained, strict=True):
                 torch.lerp(parameter, trained, decay, out=parameter)
@@ -72,15 +75,15 @@ class DynamicStream(ModelStream):
                 parameter.index_add_(0, rows, grad.values() * rate[rows], alpha=-1)
             else:
                 parameter.addcmul_(grad, rate, value=-1)
-        self.unlearnt = self.unlearnt[:0]
+        self.pending = self.pending[:0]
         self.start = (self.context, self.state)
 
 
 def gradient_rms(model: LanguageModel, tokens: Tokens, *, segment: int) -> list[Tensor]:
-    """Root mean square of each weight's gradient over segments of the training split (T,), a tensor a parameter.
+    """Root mean square of each weight's gradient over segments of the training split (T,): one tensor per parameter.
 
-    The segments lie at random places, the same ones each time; a model that carries state begins there as at the
-    start of a text.
+    The segments are at random places, which are the same in each call. A model that carries state starts each segment
+    with the state of the start of a text.
     """
     C, device = model.context_size, model.device
     model = copy.deepcopy(model).eval()
@@ -100,18 +103,18 @@ def gradient_rms(model: LanguageModel, tokens: Tokens, *, segment: int) -> list[
 
 
 def segment_gradients(model: LanguageModel, text: Tensor, state: State) -> list[Tensor]:
-    """Gradients of the summed loss of the last L words of `text` (C+L,); those of embeddings are sparse on a CPU."""
-    assert isinstance(model.head, TrainableHead)  # the others have no gradient
-    # cuDNN has no backward pass of an LSTM that is in evaluation, where nothing is dropped.
+    """Gradients of the summed loss of the last L words of `text` (C+L,). On a CPU, those of embeddings are sparse."""
+    assert isinstance(model.head, TrainableHead)  # other heads have no gradient
+    # cuDNN has no backward pass for an LSTM in evaluation mode, which has no dropout.
     with torch.enable_grad(), torch.backends.cudnn.flags(enabled=False):
         hidden, _ = hidden_states(model, text, state)
         _, grad = model.head.backward(hidden.detach(), text[model.context_size :])
         torch.autograd.backward(hidden, grad)
-    return [_taken(parameter) for parameter in model.parameters()]
+    return [_pop_gradient(parameter) for parameter in model.parameters()]
 
 
-def _taken(parameter: torch.nn.Parameter) -> Tensor:
-    """The gradient, which the parameter then forgets."""
+def _pop_gradient(parameter: torch.nn.Parameter) -> Tensor:
+    """The gradient of a parameter, which is then removed from it."""
     grad, parameter.grad = parameter.grad, None
     if grad is None:
         return torch.zeros_like(parameter)

@@ -1,4 +1,7 @@
-"""A weighted mixture of predictors, and the weights that fit a text best."""
+"""A weighted mixture of streams, and the best weights for a text.
+
+K streams, L tokens read at once, T tokens in a text, V words.
+"""
 
 from collections.abc import Sequence
 
@@ -12,7 +15,7 @@ from memlm.inference.streams.stream import Stream
 
 
 class MixtureStream(Stream):
-    """p = the sum over K streams of weight times p; the weights sum to 1."""
+    """p is the weighted sum of the probabilities of K streams. The weights sum to 1."""
 
     def __init__(self, streams: Sequence[Stream], weights: Sequence[float]) -> None:
         self.streams = list(streams)
@@ -27,24 +30,26 @@ class MixtureStream(Stream):
         """-log p (L,)."""
         return -self._mix([-stream.nats(tokens) for stream in self.streams])
 
-    def ahead(self) -> Tensor:
+    def predict_next(self) -> Tensor:
         """Log-probabilities (V,)."""
-        return self._mix([stream.ahead() for stream in self.streams])
+        return self._mix([stream.predict_next() for stream in self.streams])
 
     def _mix(self, log_p: Sequence[Tensor]) -> Tensor:
         weights = self.log_weights.to(log_p[0].dtype)
         return torch.logsumexp(torch.stack([p + w for p, w in zip(log_p, weights, strict=True)]), dim=0)
 
 
-def fit_weights(nats: Sequence[TokenNats], *, tolerance: float = 1e-9) -> npt.NDArray[np.float64]:
-    """The mixture weights (K,) under which a text is likeliest, from its nats (T,) under each of K predictors.
+def mixture_weights(nats: Sequence[TokenNats], *, tolerance: float = 1e-9) -> npt.NDArray[np.float64]:
+    """The weights (K,) that maximise the likelihood of a text, from its nats (T,) under each of K streams.
 
-    By expectation-maximisation, which can't miss: the likelihood is concave in the weights. Stops when a step gains
-    less than `tolerance` nats per token.
+    Expectation-maximisation finds the maximum, because the likelihood is concave in the weights. It stops when a step
+    gains less than `tolerance` nats per token.
     """
     stacked = np.stack(nats)
-    stacked = stacked[:, np.isfinite(stacked.min(axis=0))]  # what all hold for impossible tells them not apart
-    p = np.exp(stacked.min(axis=0) - stacked)  # (K, T), relative to the best of each token: none underflows
+    stacked = stacked[
+        :, np.isfinite(stacked.min(axis=0))
+    ]  # a token that is impossible for all of them does not matter
+    p = np.exp(stacked.min(axis=0) - stacked)  # (K, T), relative to the best stream of each token, against underflow
     weights = np.full(len(p), 1 / len(p))
     before = -np.inf
     while True:

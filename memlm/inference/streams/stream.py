@@ -1,4 +1,4 @@
-"""Reading a text from its start: what a model expects next, given all that it has read.
+"""Predict the next token of a text, given all tokens that were read before.
 
 L tokens read at once, C words of context, D units, V words.
 """
@@ -17,29 +17,29 @@ from memlm.models.base import LanguageModel, State
 
 
 class Stream(ABC):
-    """A predictor on its way through a text: a model, a model with a cache or dynamic evaluation, or a mixture.
+    """A predictor that reads a text: a model, a model with a cache or dynamic evaluation, or a mixture.
 
-    Tokens are int64 tensors on the stream's device, one or more. How many are read at once makes no difference to
-    what is predicted (but for rounding).
+    Tokens are int64 tensors on the stream's device, with one token or more. The predictions do not depend on how many
+    tokens are read at once, except for rounding.
     """
 
     device: torch.device
 
     @abstractmethod
     def read(self, tokens: Tensor) -> Tensor:
-        """Log-probabilities (L, V) at the places of the tokens (L,), each given all before it; then takes them in."""
+        """Read tokens (L,). Returns the log-probabilities (L, V) at their places, given all tokens before each."""
 
     @abstractmethod
     def nats(self, tokens: Tensor) -> Tensor:
-        """-log p of the tokens (L,), each given all before it; then takes them in. Less work than `read`."""
+        """Read tokens (L,). Returns -log p (L,) of each, given all tokens before it. Less work than `read`."""
 
     @abstractmethod
-    def ahead(self) -> Tensor:
-        """Log-probabilities (V,) of the token after all that was read; takes nothing in."""
+    def predict_next(self) -> Tensor:
+        """Log-probabilities (V,) of the next token. Reads nothing."""
 
 
 class ModelStream(Stream):
-    """A model as it was trained."""
+    """The stream of a trained model alone."""
 
     def __init__(self, model: LanguageModel) -> None:
         self.model = model.eval()
@@ -48,9 +48,9 @@ class ModelStream(Stream):
         self.state: State = None
 
     def parts(self, tokens: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-        """Hidden states (L', D) with the tokens (L',) that they predict, part by part, as these are taken in.
+        """Read tokens (L,). Yields hidden states (L', D) with the tokens (L',) that they predict, part by part.
 
-        A part must be used before the next one is asked for: by then the model may have changed.
+        Use each part before you ask for the next one: the model may change in between.
         """
         if len(tokens):
             yield self._advance(tokens), tokens
@@ -67,13 +67,13 @@ class ModelStream(Stream):
         return torch.cat([self.model.head.nats(hidden, part) for hidden, part in self.parts(tokens)])
 
     @torch.no_grad()
-    def ahead(self) -> Tensor:
+    def predict_next(self) -> Tensor:
         """Log-probabilities (V,)."""
-        return self.model.head.log_probabilities(self.hidden_ahead())[0]
+        return self.model.head.log_probabilities(self.next_hidden())[0]
 
     @torch.no_grad()
-    def hidden_ahead(self) -> Tensor:
-        """The hidden state (1, D) that predicts the next token."""
+    def next_hidden(self) -> Tensor:
+        """The hidden state (1, D) for the prediction of the next token."""
         hidden: Tensor = self.model(self.context[None], self.state)[0][0]
         return hidden
 
@@ -86,12 +86,14 @@ class ModelStream(Stream):
 
 
 def hidden_states(model: LanguageModel, text: Tensor, state: State) -> tuple[Tensor, State]:
-    """Hidden states (L, D) of the last L of `text` (C+L,), and the state to carry on."""
+    """Hidden states (L, D) for the last L tokens of `text` (C+L,), and the state after them."""
     C = model.context_size
     if model.carries_state:
         hidden, state = model(text[None, :-1], state)
         return hidden[0], state
-    whole = (len(text) - C) // CHUNK_LENGTH * CHUNK_LENGTH  # tokens in chunks that share their words
+    whole = (
+        (len(text) - C) // CHUNK_LENGTH * CHUNK_LENGTH
+    )  # tokens in whole chunks: the targets of a chunk share words
     pieces = []
     if whole:
         chunks = text[: C + whole - 1].unfold(0, C + CHUNK_LENGTH - 1, CHUNK_LENGTH)
@@ -102,12 +104,12 @@ def hidden_states(model: LanguageModel, text: Tensor, state: State) -> tuple[Ten
 
 
 def blocks(tokens: Tokens, device: torch.device, *, size: int = TARGETS_AT_ONCE) -> Iterator[Tensor]:
-    """A text's tokens as a stream reads them, `size` at a time."""
+    """The tokens of a text as tensors for a stream, `size` tokens at a time."""
     for at in range(0, len(tokens), size):
         yield torch.from_numpy(tokens[at : at + size].astype(np.int64)).to(device)
 
 
 def stream_nats(stream: Stream, tokens: Tokens, *, size: int = TARGETS_AT_ONCE) -> Iterator[TokenNats]:
-    """-log p of the text's tokens in pieces of `size`, as they are read."""
+    """-log p of the tokens of a text, `size` tokens at a time."""
     for block in blocks(tokens, stream.device, size=size):
         yield stream.nats(block).double().cpu().numpy()

@@ -23,4 +23,4 @@ def test_restarts_side_by_side_are_held_against_one_after_another(
     assert result["speedups"]["long"] == pytest.approx(10 * ms["long, 1"] / ms["long, 10"])
     refusal = memlm("bench", "--task", "babi", "--plot", "a.png")
     assert refusal.exit_code == 2
-    assert "--plot draws language modelling alone" in refusal.stderr
+    assert "--plot is only for --task lm" in refusal.stderr

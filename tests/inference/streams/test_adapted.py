@@ -23,7 +23,7 @@ def test_tuning_lowers_the_perplexity_of_what_it_is_tuned_on(
     )
     costs = [
         float(np.concatenate(list(stream_nats(stream, tokens))).mean())
-        for stream in (ModelStream(model), adapted.inner(), adapted.stream())
+        for stream in (ModelStream(model), adapted.inner_stream(), adapted.stream())
     ]
     assert adapted.adaptation.cache is not None
     assert adapted.adaptation.dynamic is not None

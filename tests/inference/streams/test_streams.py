@@ -58,6 +58,6 @@ def test_looking_ahead_is_what_reading_finds(name: str, adapt: Open, tokens: np.
     model = make(name)
     stream = adapt(model)
     for block in blocks(tokens[:30], stream.device, size=1):
-        ahead = stream.ahead()
+        ahead = stream.predict_next()
         assert float(ahead.exp().sum()) == pytest.approx(1, abs=1e-9)
         np.testing.assert_allclose(stream.read(block)[0], ahead, rtol=1e-9)

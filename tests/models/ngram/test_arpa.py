@@ -159,5 +159,7 @@ def test_export_at_the_command_line(memlm: Memlm, corpus: Path):
 
 def test_a_model_without_n_grams_is_refused(memlm: Memlm, corpus: Path):
     assert memlm("train", "--dataset", corpus, *SMALL, "--run-dir", "runs/a").exit_code == 0
-    assert "runs/a is of memn2n: an ARPA file holds n-grams" in refused(memlm("export", "runs/a", "--arpa", "a.arpa"))
+    assert "runs/a is a run of memn2n: only kneser-ney has the n-grams of an ARPA file" in refused(
+        memlm("export", "runs/a", "--arpa", "a.arpa")
+    )
     assert not Path("a.arpa").exists()
