@@ -196,11 +196,14 @@ def recipe(name: str, size: str = "1k") -> Any:
     return config
 
 
-def default_recipe(model: str, size: str = "1k") -> Any:
-    """The settings of a model's default recipe: a Config, or a QAConfig for questions."""
+def default_recipe(model: str, size: str = "1k", *, joint: bool = False) -> Any:
+    """The settings of a model's default recipe: a Config, or a QAConfig for questions.
+
+    `joint` asks for that of one model for all tasks, where the model has such a recipe.
+    """
     if model not in DEFAULT_RECIPE:
         raise unknown_name("model", model, DEFAULT_RECIPE)
-    return recipe(DEFAULT_RECIPE[model], size)
+    return recipe(DEFAULT_JOINT if joint and model == "memn2n-qa" else DEFAULT_RECIPE[model], size)
 
 
 def recipes() -> dict[str, str]:

@@ -5,8 +5,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from memlm.config.recipes import recipe
-from memlm.config.run import AnyConfig, Config, QAConfig, changed
+from memlm.config.recipes import DEFAULT_RECIPE, RECIPES, default_recipe, recipe
+from memlm.config.run import DATASETS_OF_QUESTIONS, AnyConfig, Config, QAConfig, changed
 from memlm.data.texts import Texts
 from memlm.errors import MemlmError
 from memlm.experiments import counting, question_run, terminal, text_run
@@ -16,7 +16,7 @@ from memlm.experiments.terminal import Experiment
 from memlm.inference.load import load
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
-from memlm.training.interfaces import Observer
+from memlm.training.interfaces import Observer, Observers
 
 
 def start(
@@ -70,7 +70,9 @@ def train(
     texts = dataset if isinstance(dataset, Texts) else None
     name = str(texts.place) if texts else None if dataset is None else str(dataset)
     point = None if init_from is None else StartingPoint.of(Path(init_from))
-    config = changed(_settings(what, settings), name, settings)
+    if isinstance(settings.get("task"), int):
+        settings["task"] = str(settings["task"])
+    config = changed(_settings(what, name, settings), name, settings)
     place = None if run_dir is None else Path(run_dir)
     return _finish(start(config, place, overwrite=overwrite, texts=texts, init_from=point), quiet, callbacks)
 
@@ -92,23 +94,33 @@ def resume(run: str | Path, *, quiet: bool = False, callbacks: Sequence[Observer
     return _finish(resume_run(path, changes), quiet, callbacks)
 
 
-def _settings(what: str | Path | AnyConfig, settings: Mapping[str, Any]) -> AnyConfig:
+def _settings(what: str | Path | AnyConfig, dataset: str | None, settings: Mapping[str, Any]) -> AnyConfig:
+    """The settings that `what` names, before any is changed.
+
+    A name that is a recipe's and a model's, as `lstm` is, is the model's where the dataset is a text.
+    """
     if isinstance(what, Config | QAConfig):
         return what
     if (Path(what) / "config.toml").is_file():
         return RunFolder.open(Path(what)).manifest().config
-    found: AnyConfig = recipe(str(what), size=settings.get("size", "1k"))
+    name, size = str(what), settings.get("size", "1k")
+    of_text = dataset is not None and dataset not in DATASETS_OF_QUESTIONS
+    is_model = name in DEFAULT_RECIPE and (of_text or name not in RECIPES)
+    joint = settings.get("joint") is True
+    found: AnyConfig = default_recipe(name, size, joint=joint) if is_model else recipe(name, size)
     return found
 
 
 def _finish(opened: AbstractContextManager[Experiment], quiet: bool, callbacks: Sequence[Observer]) -> Any:
+    observers = Observers(callbacks)  # refuses what is no observer before a folder is made
     with SignalRequests() as requests, opened as experiment:
         requests.heed_stops()
         if quiet:
-            experiment.train(list(callbacks), requests)
+            experiment.train([observers], requests)
         else:
-            terminal.train(experiment, list(callbacks), requests)
+            terminal.train(experiment, [observers], requests)
     if requests.exit_status:
         raise KeyboardInterrupt
-    run = experiment.run
-    return load(run.path, checkpoint="best" if checkpoint.exists(run.best) else "last")
+    run, config = experiment.run, experiment.config
+    stopped_early = isinstance(config, Config) and config.train.restarts == 1 and not checkpoint.exists(run.best)
+    return load(run.path, checkpoint="last" if stopped_early else "best")

@@ -121,7 +121,7 @@ def start(
     learner = _learner(config, data, device)
     facts: dict[str, Any] = _chosen(learner)
     if init_from is not None:
-        learner.start_from(init_from.state)
+        init_from.fill(learner.start_from)
         facts["init_from"] = init_from.fact
     with created_run(config, data, run_dir, overwrite=overwrite, **facts) as run:
         yield TextRun(run=run, config=config, data=data, learner=learner)

@@ -65,30 +65,31 @@ class Observers(Observer):
             if not any(hasattr(observer, event) for event in EVENTS):
                 raise MemlmError(f"{observer!r} is no observer: it has none of the methods {', '.join(EVENTS)}")
 
-    def _tell(self, event: str, *what: Any) -> None:
+    def _tell(self, event: str, *what: Any) -> Stop | None:
         for observer in self.observers:
             if (told := getattr(observer, event, None)) is not None:
                 self.stop |= told(*what) is STOP
+        return STOP if self.stop else None
 
-    def began(self, learner: "Learner", run: "RunFolder") -> None:
+    def began(self, learner: "Learner", run: "RunFolder") -> Stop | None:
         """Tell all."""
-        self._tell("began", learner, run)
+        return self._tell("began", learner, run)
 
-    def point(self, learner: "Learner", recent: "Totals", figures: Mapping[str, float]) -> None:
+    def point(self, learner: "Learner", recent: "Totals", figures: Mapping[str, float]) -> Stop | None:
         """Tell all."""
-        self._tell("point", learner, recent, figures)
+        return self._tell("point", learner, recent, figures)
 
-    def epoch(self, learner: "Learner", metrics: dict[str, Any], best: bool) -> None:
+    def epoch(self, learner: "Learner", metrics: dict[str, Any], best: bool) -> Stop | None:
         """Tell all."""
-        self._tell("epoch", learner, metrics, best)
+        return self._tell("epoch", learner, metrics, best)
 
-    def saved(self, learner: "Learner", asked: bool) -> None:
+    def saved(self, learner: "Learner", asked: bool) -> Stop | None:
         """Tell all."""
-        self._tell("saved", learner, asked)
+        return self._tell("saved", learner, asked)
 
-    def ended(self, learner: "Learner", summary: dict[str, Any] | None) -> None:
+    def ended(self, learner: "Learner", summary: dict[str, Any] | None) -> Stop | None:
         """Tell all."""
-        self._tell("ended", learner, summary)
+        return self._tell("ended", learner, summary)
 
 
 class Requests(Protocol):
