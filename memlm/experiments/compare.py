@@ -99,6 +99,11 @@ def compare(*runs: str | Path, protocol: str = "exact") -> Comparison:
     A TextComparison of language models, whose scores are those that the end of training and `memlm eval` keep with
     the runs. Runs of question answering answer their test questions anew. Raises MemlmError where the text, the
     questions or the protocol differ, or a score is missing.
+
+    >>> counted = memlm.train("kneser-ney", dataset="corpus", run_dir="runs/counts", quiet=True)
+    >>> compared = memlm.compare("runs/mine", "runs/counts")
+    >>> [row["model"] for row in compared.rows]
+    ['memn2n-2x8', 'kneser-ney-5']
     """
     if not runs:
         raise MemlmError("there is nothing to compare: name one run at least")

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from memlm.config.data import DataConfig
 from memlm.config.recipes import DEFAULT_RECIPE, RECIPES, default_recipe, recipe
 from memlm.config.run import DATASETS_OF_QUESTIONS, AnyConfig, Config, QAConfig, changed
 from memlm.data.texts import Texts
@@ -31,6 +32,8 @@ def start(
     if isinstance(config, QAConfig):
         return question_run.start(config, run_dir, overwrite=overwrite, init_from=init_from)
     vocabulary = None if texts is None else texts.vocabulary
+    if vocabulary is not None and config.data.replace({"split": None}) not in (DataConfig(), DataConfig(min_count=1)):
+        raise MemlmError("texts of ids have a vocabulary of their own: leave out settings of the text")
     if init_from is not None:
         config, vocabulary = init_from.settings_for(config), init_from.text_vocabulary
     if not config.model.trained:
@@ -83,7 +86,7 @@ def resume(run: str | Path, *, quiet: bool = False, callbacks: Sequence[Observer
     `changes` are of settings that are safe to change, as `epochs`. Raises MemlmError for others.
 
     >>> memlm.resume("runs/mine", epochs=2, quiet=True)
-    <memlm model memn2n-2x8, runs/mine, best, step 42>
+    <memlm model memn2n-2x8, runs/mine, best, step 14>
     """
     path = Path(run)
     safe = RunFolder.open(path).manifest().config.train.safe_names()
