@@ -89,6 +89,12 @@ class Answer:
     `sentences` are those that the memory holds, oldest first, and `attention` (K, S) the weight that each hop gave to
     each of them; a model without a memory has None. `supporting` (S,) marks the sentences that the answer follows from
     and `expected` is the right answer, where the story tells them.
+
+    >>> answer = memlm.load("runs/questions").ask("Hugo went to the garden.", "Where is Hugo?")
+    >>> answer.answer
+    'garden'
+    >>> answer.attention.shape  # 3 hops, 1 sentence
+    (3, 1)
     """
 
     question: str

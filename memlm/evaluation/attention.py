@@ -47,6 +47,12 @@ class Attention:
     those that are `unknown` the model saw `<unk>`. `targets` (T,) are places in `words`: len(words) is that of the
     word after the text. `weights` (K, T, N): slot n of target t is the word at targets[t] - N + n, and has weight 0
     where that is before the start. `unit` is what a token is called.
+
+    >>> attention = memlm.load("runs/mine").attend("a0 b0 c0", targets=[3])
+    >>> attention
+    <attention for 1 of 3 words and the next, hops 2, memory 8>
+    >>> [piece.label for piece in attention.pieces(0, count=3)]
+    ['a0', 'b0', 'c0']
     """
 
     words: Sequence[str]
@@ -99,7 +105,11 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AverageAttention:
-    """Mean weight (K, N) of each slot at each hop over `targets` words, all of them with a full memory before them."""
+    """Mean weight (K, N) of each slot at each hop over `targets` words, all of them with a full memory before them.
+
+    >>> memlm.load("runs/mine").average_attention("valid").weights.shape
+    (2, 8)
+    """
 
     weights: Weights
     targets: int

@@ -29,6 +29,11 @@ def evaluate(
 
     Its figures are `["perplexity"]` of a language model, `["mean_error"]` in percent of question answering. The run
     keeps nothing of it: `memlm eval` does. Raises MemlmError where there is no such run, split or protocol.
+
+    >>> memlm.evaluate("runs/mine", "valid")
+    <passport: memn2n-2x8 on ...corpus valid, perplexity ... of 100 tokens, protocol exact, checkpoint best>
+    >>> memlm.evaluate("runs/questions")["tasks"].keys()
+    dict_keys(['1'])
     """
     from memlm.inference.load import load  # which imports this module
 

@@ -29,6 +29,11 @@ def load(run: str | Path, *, checkpoint: str = "best", device: str = "cpu", task
     used, and a warning logged. Of question answering it is the best one, and of a run of several tasks each model is
     read when its task is first asked; `task` leaves out the others. `device` is auto, cpu or cuda. Raises MemlmError
     if the folder is not a run, or has no such checkpoint yet, or one of another shape.
+
+    >>> memlm.load("runs/mine")
+    <memlm model memn2n-2x8, runs/mine, best, step 7>
+    >>> memlm.load("runs/questions", task=1)
+    <memlm tasks memn2n-qa-3x20, runs/questions, task 1>
     """
     folder = RunFolder.open(Path(run))
     manifest = folder.manifest()

@@ -44,7 +44,14 @@ PROTOCOL = "exact"  # every question once; there is no other
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class TrainedTasks:
-    """The models of a run by task; those of a joint run are the same one. `memlm.load` makes it from a run folder."""
+    """The models of a run by task; those of a joint run are the same one. `memlm.load` makes it from a run folder.
+
+    >>> tasks = memlm.load("runs/questions")
+    >>> tasks.ask("Hugo went to the garden.\\nAnna went to the kitchen.", "Where is Hugo?")
+    <answer 'garden' to 'where is hugo', probability ...>
+    >>> tasks.evaluate()["mean_error"] <= 100
+    True
+    """
 
     run: RunFolder
     config: QAConfig

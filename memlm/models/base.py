@@ -28,6 +28,15 @@ class LanguageModel(StoredModel, ABC):
 
     A row of L targets needs the C+L-1 words before and between them; -1 stands for a word before the start
     of the text. A model that carries state reads its rows in order, from the state of the step before.
+
+    >>> import torch
+    >>> model = memlm.load("runs/mine").model
+    >>> model.context_size, model.carries_state
+    (8, False)
+    >>> inputs = torch.full((1, 8), -1)  # B = 1, C = 8, L = 1: nothing before the first word
+    >>> nats, state = model.nats(inputs, torch.tensor([[0]]))
+    >>> nats.shape
+    torch.Size([1, 1])
     """
 
     head: Head
@@ -35,6 +44,9 @@ class LanguageModel(StoredModel, ABC):
     carries_state: bool
     memory_size: int | None = None  # words that a prediction can see; None: all
     attends = False  # whether it has a memory, over which `attention` tells its weights
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {self.parameter_count:,} parameters>"
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:

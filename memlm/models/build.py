@@ -80,6 +80,18 @@ def register(
     `recipe` makes the model's default settings of a run, which `memlm.recipe` then gives under the model's name.
     `side_by_side` makes restarts of a language model as one computation, with (config, vocabulary_size, restarts).
     Raises MemlmError for a name that is taken, and for settings that can't be those of a run.
+
+    >>> import dataclasses
+    >>> from memlm.models.recurrent import LSTM
+    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+    ... class MyConfig(memlm.LSTMConfig):
+    ...     name = "mine"
+    ...     units: int = memlm.setting(20, "units of each layer", low=1)
+    >>> @memlm.register(MyConfig)
+    ... class Mine(LSTM):
+    ...     pass
+    >>> memlm.train("mine", dataset="corpus", max_steps=1, quiet=True).model
+    <Mine, ... parameters>
     """
 
     def add(made: Maker) -> Maker:
