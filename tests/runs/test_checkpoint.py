@@ -17,7 +17,7 @@ from memlm.errors import MemlmError
 from memlm.models.base import LanguageModel
 from memlm.models.build import build_initialised
 from memlm.runs import checkpoint
-from tests.helpers.faults import count_disk_calls, fail_disk_call
+from tests.helpers.faults import count_disk_calls, disk_calls, fail_disk_call
 
 FILES = ("checkpoint.json", "model.safetensors", "training.safetensors")
 
@@ -192,3 +192,16 @@ def test_whatever_fails_while_it_is_saved_one_is_whole(
         assert not [path for path in folder.parent.iterdir() if path.name.endswith(".new")]
         save(folder, 10)
         assert checkpoint.read(folder).step == 10
+
+
+def test_each_name_is_on_disk_before_the_call_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """First the files, then the folder that holds them, then the renames that put it into its place."""
+    save(tmp_path / "last", 1)
+    done = disk_calls(monkeypatch)
+    save(tmp_path / "last", 2)
+    written = [f"sync {name}" for name in ("model.safetensors", "training.safetensors", "checkpoint.json", "last.new")]
+    renames = ["rename last to last.previous", "rename last.new to last"]
+    assert done == [*written, *renames, f"sync {tmp_path.name}"]
+    done.clear()
+    checkpoint.restore_previous(tmp_path / "last")
+    assert done == ["rename last.previous to last", f"sync {tmp_path.name}"]
