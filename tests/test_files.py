@@ -1,7 +1,6 @@
 """Files are written whole or not at all, and a lock has one holder."""
 
 import errno
-import os
 import subprocess
 import sys
 import threading
@@ -13,7 +12,7 @@ import pytest
 
 from memlm.errors import MemlmError
 from memlm.files import lock, write_whole
-from tests.helpers.faults import count_disk_calls, fail_disk_call
+from tests.helpers.faults import count_disk_calls, disk_calls, fail_disk_call
 from tests.helpers.repository import REPOSITORY
 
 HOLD = """
@@ -48,24 +47,11 @@ def test_the_file_before_stays_whatever_fails(tmp_path: Path, monkeypatch: pytes
         assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
 
 
-def test_the_file_is_on_disk_before_its_rename_and_the_rename_after_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    events: list[str] = []
-    fsync, replace = os.fsync, os.replace
-
-    def synced(descriptor: int) -> None:
-        events.append("folder" if os.path.samestat(os.fstat(descriptor), tmp_path.stat()) else "file")
-        fsync(descriptor)
-
-    def replaced(*paths: str) -> None:
-        events.append("rename")
-        replace(*paths)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "replace", replaced)
-    write_whole(tmp_path / "file", b"data")
-    assert events == ["file", "rename", "folder"]
+def test_a_file_is_on_disk_before_it_takes_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Its bytes before its name, and its name before the call returns: a power cut leaves the old or the new file."""
+    done = disk_calls(monkeypatch)
+    write_whole(tmp_path / "a", b"new")
+    assert done == ["sync a.new", "rename a.new to a", f"sync {tmp_path.name}"]
 
 
 def refuse() -> None:
@@ -121,3 +107,28 @@ def test_a_waiter_does_not_hold_the_file_that_its_holder_has_removed(tmp_path: P
             other.kill()
     with lock(path, busy=refuse):
         pass
+
+
+def test_who_waits_for_a_lock_does_not_take_the_file_that_its_holder_removed(tmp_path: Path):
+    """Else a third one makes the file anew, and two hold the lock."""
+    path, waiting, taken, done = tmp_path / "lock", threading.Event(), threading.Event(), threading.Event()
+
+    def wait_for_it() -> None:
+        with lock(path, busy=waiting.set):
+            taken.set()
+            done.wait(60)
+
+    waiter = threading.Thread(target=wait_for_it)
+    with lock(path, busy=refuse):
+        waiter.start()
+        assert waiting.wait(60)
+        assert not taken.is_set()
+    try:
+        assert taken.wait(60)
+        assert path.exists()
+        with pytest.raises(BlockingIOError), lock(path, busy=refuse):
+            pass
+    finally:
+        done.set()
+        waiter.join()
+    assert not path.exists()

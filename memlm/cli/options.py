@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from memlm.config.recipes import DEFAULT_JOINT, DEFAULT_RECIPE, RECIPES, default_recipe, recipe
+from memlm.config.recipes import DEFAULT_RECIPE, RECIPES, default_recipe, recipe
 from memlm.config.registry import ANSWERERS, MODELS
 from memlm.config.run import DATASETS_OF_QUESTIONS, AnyConfig, QAConfig, changed, read_toml
 from memlm.config.settings import CHECKPOINTS, DEVICES, Settings, field_types
@@ -116,9 +116,9 @@ def resolve(
     name = model or tables.get("model", {}).get("name")
     if name not in list(DEFAULT_RECIPE):
         name = "memn2n-qa" if (dataset or values.get("dataset")) in DATASETS_OF_QUESTIONS else "memn2n"
-    default = DEFAULT_JOINT if name == "memn2n-qa" and first.get("joint") is True else DEFAULT_RECIPE[name]
     if base is None or recipe_name or config_file or model:
-        base = recipe(recipe_name or default, size=first.get("size", "1k"))
+        size, joint = first.get("size", "1k"), first.get("joint") is True
+        base = recipe(recipe_name, size) if recipe_name else default_recipe(name, size, joint=joint)
     config: AnyConfig = base
     if config_file:
         kind: Any = type(config)

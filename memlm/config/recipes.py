@@ -184,6 +184,11 @@ def recipe(name: str, size: str = "1k") -> Any:
 
     A name that is both is the recipe's: `lstm` is the column of Table 1. `size` is that of the question-answering
     tasks: with 10k, a joint model has 20 epochs, lr halved every 5 [P]. Raises MemlmError for an unknown name.
+
+    >>> memlm.recipe("memn2n").model.hops
+    6
+    >>> memlm.recipe("pe-ls-rn").train.noise
+    0.1
     """
     if name not in RECIPES and name not in DEFAULT_RECIPE:
         raise unknown_name("recipe", name, dict.fromkeys([*RECIPES, *DEFAULT_RECIPE]))
@@ -196,15 +201,22 @@ def recipe(name: str, size: str = "1k") -> Any:
     return config
 
 
-def default_recipe(model: str, size: str = "1k") -> Any:
-    """The settings of a model's default recipe: a Config, or a QAConfig for questions."""
+def default_recipe(model: str, size: str = "1k", *, joint: bool = False) -> Any:
+    """The settings of a model's default recipe: a Config, or a QAConfig for questions.
+
+    `joint` asks for that of one model for all tasks, where the model has such a recipe.
+    """
     if model not in DEFAULT_RECIPE:
         raise unknown_name("model", model, DEFAULT_RECIPE)
-    return recipe(DEFAULT_RECIPE[model], size)
+    return recipe(DEFAULT_JOINT if joint and model == "memn2n-qa" else DEFAULT_RECIPE[model], size)
 
 
 def recipes() -> dict[str, str]:
-    """All recipes: name -> one-line description."""
+    """All recipes: name -> one-line description.
+
+    >>> memlm.recipes()["kneser-ney"]
+    'Kneser-Ney 5-grams (Mikolov et al. 2011, KN5): ...'
+    """
     return {name: describe(name) for name in RECIPES}
 
 

@@ -30,6 +30,14 @@ def setting(
     """A dataclass field with its help text and limits: >= low, <= high, > above, < below, one of choices.
 
     A setting that is `safe` may be changed when a run is resumed.
+
+    >>> import dataclasses
+    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+    ... class MyConfig(memlm.NeuralSettings):
+    ...     units: int = memlm.setting(20, "units of each layer", low=1)
+    >>> MyConfig(units=0)
+    Traceback (most recent call last):
+    memlm.errors.MemlmError: units is 0; it must be at least 1
     """
     limits = {"low": low, "high": high, "above": above, "below": below, "choices": choices, "safe": safe}
     return dataclasses.field(default=default, metadata={"help": help, **limits})

@@ -73,6 +73,8 @@ def _lines(split: str, text: Text, words: Sequence[str] | None) -> Iterator[str]
     if isinstance(text, np.ndarray):
         yield from _decoded(split, text, words)
         return
+    if not isinstance(text, Iterable):
+        raise MemlmError(f"{split} is {type(text).__name__}: give lines or an array of ids")
     for line in text:
         if not isinstance(line, str):
             raise MemlmError(f"{split} holds {line!r}: lines must be str, or the text an array of ids")

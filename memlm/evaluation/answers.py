@@ -96,6 +96,12 @@ class Answer:
     `sentences` are those in the memory, oldest first. `attention` (K, S) has the weight of each sentence at each hop,
     or is None for a model without a memory. If the story has them, `supporting` (S,) marks the sentences that the
     answer follows from, and `expected` is the right answer.
+
+    >>> answer = memlm.load("runs/questions").ask("Hugo went to the garden.", "Where is Hugo?")
+    >>> answer.answer
+    'garden'
+    >>> answer.attention.shape  # 3 hops, 1 sentence
+    (3, 1)
     """
 
     question: str

@@ -47,6 +47,12 @@ class Attention:
     model sees `<unk>` for those that are `unknown`. `targets` (T,) are indices in `words`; len(words) is the word
     after the text. In `weights` (K, T, N), slot n of target t is the word at targets[t] - N + n; a slot before the
     start of the text has weight 0. `unit` is the name of a token: word, piece or character.
+
+    >>> attention = memlm.load("runs/mine").attend("a0 b0 c0", targets=[3])
+    >>> attention
+    <attention for 1 of 3 words and the next, hops 2, memory 8>
+    >>> [piece.label for piece in attention.past_words(0, count=3)]
+    ['a0', 'b0', 'c0']
     """
 
     words: Sequence[str]
@@ -100,7 +106,11 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True, repr=False)
 class AverageAttention:
-    """The mean weight (K, N) of each slot at each hop, over `targets` words that have a full memory."""
+    """The mean weight (K, N) of each slot at each hop, over `targets` words that have a full memory.
+
+    >>> memlm.load("runs/mine").average_attention("valid").weights.shape
+    (2, 8)
+    """
 
     weights: Weights
     targets: int

@@ -68,7 +68,14 @@ class PassportKeys(Facts, Program):
 
 
 class Passport(dict[str, Any]):
-    """The figures of an evaluation and all facts that they depend on: `["perplexity"]`. See `PassportKeys`."""
+    """The figures of an evaluation and all facts that they depend on: `["perplexity"]`. See `PassportKeys`.
+
+    >>> passport = memlm.evaluate("runs/mine", "valid")
+    >>> passport["tokens"], passport["protocol"], passport["checkpoint"]
+    (100, 'exact', 'best')
+    >>> passport["perplexity"] > 1
+    True
+    """
 
     def __repr__(self) -> str:
         return f"<passport: {self['label']} on {self['dataset']} {self['split']}, {self._figure()}>"

@@ -99,6 +99,11 @@ def compare(*runs: str | Path, protocol: str = "exact") -> Comparison:
     For language models it returns a TextComparison of the scores in the run folders, which training and `memlm eval`
     write there. Question-answering runs answer their test questions again. Raises MemlmError if the texts, the
     questions or the protocols differ, or if a score is missing.
+
+    >>> counted = memlm.train("kneser-ney", dataset="corpus", run_dir="runs/counts", quiet=True)
+    >>> compared = memlm.compare("runs/mine", "runs/counts")
+    >>> [row["model"] for row in compared.rows]
+    ['memn2n-2x8', 'kneser-ney-5']
     """
     if not runs:
         raise MemlmError("there is nothing to compare: give at least one run")

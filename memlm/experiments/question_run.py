@@ -53,14 +53,17 @@ class QuestionRun:
         """
         if not is_collection(self.config):
             return _train_model(self.run, self.numbers, observers, requests, self.init_from)
+        everyone = Observers(observers)
         for number in self.numbers:
             folder = task_folder(self.run.path, number)
             if _is_done(folder, self.config):
                 continue
             with RunFolder(folder).locked():
                 run = self._task_run(folder, number)
-                if _train_model(run, [number], observers, requests, self.init_from) is None:
+                if _train_model(run, [number], [everyone], requests, self.init_from) is None:
                     return None
+            if everyone.stop and number != self.numbers[-1]:
+                return None
         summary = join_summaries([read_summary(task_folder(self.run.path, number)) for number in self.numbers])
         self.run.write_json("summary.json", summary)
         return summary
@@ -83,11 +86,23 @@ def start(
 ) -> Iterator[QuestionRun]:
     """A new run. No other process can train in its folder meanwhile."""
     config = config.resolved()
+    # What is not there or does not fit is said before a folder is made.
     numbers, absent = tasks.task_numbers(config.dataset, config.train)
+    if init_from is not None:
+        _check_start(config, numbers, init_from)
     which = "joint" if config.train.joint else f"task-{config.train.task}"
     name = f"{config.dataset}-{which}-{config.train.size}-{config.model.label}"
     with new_run(run_dir, name, config, overwrite=overwrite, init_from=init_from) as run:
         yield QuestionRun(run=run, config=config, numbers=numbers, absent=absent, init_from=init_from)
+
+
+def _check_start(config: QAConfig, numbers: Sequence[int], init_from: StartingPoint) -> None:
+    """Refuse questions with words that the run to start from does not know, and a model with other settings."""
+    init_from.check_answers()
+    words, memory_size = init_from.vocabulary, config.model.memory_size
+    tasks.read_tasks(config.dataset, numbers, size=config.train.size, memory_size=memory_size, words=words)
+    model = build_answerer(config, len(words), restarts=1)
+    init_from.fill(lambda state: checkpoint.fill(model, state))
 
 
 @contextmanager
@@ -105,7 +120,10 @@ def opened(run: RunFolder) -> QuestionRun:
     """An existing run, ready to train further."""
     config = run.manifest().question_config
     numbers, absent = tasks.task_numbers(config.dataset, config.train)
-    return QuestionRun(run=run, config=config, numbers=numbers, absent=absent)
+    point = None
+    if is_collection(config) and any(not _is_done(task_folder(run.path, number), config) for number in numbers):
+        point = StartingPoint.noted(run)  # of tasks that were not begun
+    return QuestionRun(run=run, config=config, numbers=numbers, absent=absent, init_from=point)
 
 
 def note_resume(run: RunFolder, changes: Mapping[str, Any]) -> None:
@@ -133,7 +151,7 @@ def _train_model(
     config, data = _questions(run, numbers, init_from)
     learner = _learner(run, config, data)
     if init_from is not None and not checkpoint.exists(run.last):
-        learner.start_from(init_from.state)
+        init_from.fill(learner.start_from)
 
     def conclude(why: str, tick: Tick) -> dict[str, Any]:
         return _about(config, learner) | judge_restarts(learner, data, run)

@@ -1,12 +1,13 @@
-"""From settings to summary.json, for every kind of model: the verbs `memlm.train` and `memlm.resume`."""
+"""Runs of every kind of model: the verbs `memlm.train` and `memlm.resume`."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from memlm.config.recipes import recipe
-from memlm.config.run import AnyConfig, Config, QAConfig, changed
+from memlm.config.data import DataConfig
+from memlm.config.recipes import DEFAULT_RECIPE, RECIPES, default_recipe, recipe
+from memlm.config.run import DATASETS_OF_QUESTIONS, AnyConfig, Config, QAConfig, changed
 from memlm.data.texts import Texts
 from memlm.errors import MemlmError
 from memlm.experiments import counting, question_run, terminal, text_run
@@ -16,7 +17,7 @@ from memlm.experiments.terminal import Experiment
 from memlm.inference.load import load
 from memlm.runs import checkpoint
 from memlm.runs.folder import RunFolder
-from memlm.training.interfaces import Observer
+from memlm.training.interfaces import Observer, Observers
 
 
 def start(
@@ -27,10 +28,12 @@ def start(
     texts: Texts | None = None,
     init_from: StartingPoint | None = None,
 ) -> AbstractContextManager[Experiment]:
-    """A new run, ready to train, which no other process trains meanwhile."""
+    """A new run, ready to train. No other process can train in its folder meanwhile."""
     if isinstance(config, QAConfig):
         return question_run.start(config, run_dir, overwrite=overwrite, init_from=init_from)
     vocabulary = None if texts is None else texts.vocabulary
+    if vocabulary is not None and config.data.replace({"split": None}) not in (DataConfig(), DataConfig(min_count=1)):
+        raise MemlmError("texts of ids have a vocabulary of their own: leave out settings of the text")
     if init_from is not None:
         config, vocabulary = init_from.settings_for(config), init_from.text_vocabulary
     if not config.model.trained:
@@ -39,7 +42,7 @@ def start(
 
 
 def resume_run(path: Path, changes: Mapping[str, Any]) -> AbstractContextManager[Experiment]:
-    """A run that was stopped or cut off, ready to go on, with `changes` of settings that are safe to change."""
+    """A run that was stopped or killed, ready to resume, with `changes` to settings that are safe to change."""
     run = RunFolder.open(path)
     return question_run.resume(run, changes) if run.manifest().answers_questions else text_run.resume(run, changes)
 
@@ -57,11 +60,11 @@ def train(
 ) -> Any:
     """Train a model and load its best state.
 
-    `what` is a recipe (`memlm.recipes()`), a model ("memn2n", "lstm", ...), a folder of a run whose settings are
-    used again, or a Config. `dataset` is a name of `memlm data list`, a folder, a file, or `memlm.texts(...)`;
-    `settings` are those of `memlm train --help`. `init_from` starts from the weights of a run, with its vocabulary.
-    `callbacks` look on (see `memlm.Observer`). Ctrl-C saves, then raises KeyboardInterrupt: `memlm.resume` goes on.
-    Raises MemlmError for what can't be trained.
+    `what` is a recipe (`memlm.recipes()`), a model ("memn2n", "lstm", ...), the folder of a run with the settings to
+    use, or a Config. `dataset` is a name from `memlm data list`, a folder, a file, or `memlm.texts(...)`. `settings`
+    are those of `memlm train --help`. `init_from` is a run to start from: its weights and its vocabulary.
+    `callbacks` are observers (`memlm.Observer`). Ctrl-C saves the run and raises KeyboardInterrupt; `memlm.resume`
+    continues it. Raises MemlmError for settings, data or observers that do not fit.
 
     >>> model = memlm.train("memn2n", dataset="corpus", hops=2, memory_size=8, units=6, epochs=1, quiet=True)
     >>> model.perplexity("a0 b0 c0 d") > 1
@@ -70,18 +73,20 @@ def train(
     texts = dataset if isinstance(dataset, Texts) else None
     name = str(texts.place) if texts else None if dataset is None else str(dataset)
     point = None if init_from is None else StartingPoint.of(Path(init_from))
-    config = changed(_settings(what, settings), name, settings)
+    if isinstance(settings.get("task"), int):
+        settings["task"] = str(settings["task"])
+    config = changed(_settings(what, name, settings), name, settings)
     place = None if run_dir is None else Path(run_dir)
     return _finish(start(config, place, overwrite=overwrite, texts=texts, init_from=point), quiet, callbacks)
 
 
 def resume(run: str | Path, *, quiet: bool = False, callbacks: Sequence[Observer] = (), **changes: Any) -> Any:
-    """Go on with a run that was stopped or cut off, exactly where it was, and load its best state.
+    """Resume a run that was stopped or killed, exactly where it was, and load its best state.
 
-    `changes` are of settings that are safe to change, as `epochs`. Raises MemlmError for others.
+    `changes` are new values of settings that are safe to change, such as `epochs`. Raises MemlmError for others.
 
     >>> memlm.resume("runs/mine", epochs=2, quiet=True)
-    <memlm model memn2n-2x8, runs/mine, best, step 42>
+    <memlm model memn2n-2x8, runs/mine, best, step 14>
     """
     path = Path(run)
     safe = RunFolder.open(path).manifest().config.train.safe_names()
@@ -92,23 +97,33 @@ def resume(run: str | Path, *, quiet: bool = False, callbacks: Sequence[Observer
     return _finish(resume_run(path, changes), quiet, callbacks)
 
 
-def _settings(what: str | Path | AnyConfig, settings: Mapping[str, Any]) -> AnyConfig:
+def _settings(what: str | Path | AnyConfig, dataset: str | None, settings: Mapping[str, Any]) -> AnyConfig:
+    """The settings that `what` names, before changes.
+
+    `lstm` names a recipe and a model. It is the model if the dataset is a text.
+    """
     if isinstance(what, Config | QAConfig):
         return what
     if (Path(what) / "config.toml").is_file():
         return RunFolder.open(Path(what)).manifest().config
-    found: AnyConfig = recipe(str(what), size=settings.get("size", "1k"))
+    name, size = str(what), settings.get("size", "1k")
+    of_text = dataset is not None and dataset not in DATASETS_OF_QUESTIONS
+    is_model = name in DEFAULT_RECIPE and (of_text or name not in RECIPES)
+    joint = settings.get("joint") is True
+    found: AnyConfig = default_recipe(name, size, joint=joint) if is_model else recipe(name, size)
     return found
 
 
 def _finish(opened: AbstractContextManager[Experiment], quiet: bool, callbacks: Sequence[Observer]) -> Any:
+    observers = Observers(callbacks)  # refuses other objects before a folder is made
     with SignalRequests() as requests, opened as experiment:
         requests.heed_stops()
         if quiet:
-            experiment.train(list(callbacks), requests)
+            experiment.train([observers], requests)
         else:
-            terminal.train(experiment, list(callbacks), requests)
+            terminal.train(experiment, [observers], requests)
     if requests.exit_status:
         raise KeyboardInterrupt
-    run = experiment.run
-    return load(run.path, checkpoint="best" if checkpoint.exists(run.best) else "last")
+    run, config = experiment.run, experiment.config
+    stopped_early = isinstance(config, Config) and config.train.restarts == 1 and not checkpoint.exists(run.best)
+    return load(run.path, checkpoint="last" if stopped_early else "best")

@@ -1,7 +1,7 @@
 """The start of a run: its folder, and the weights of another run if it starts from them."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,35 @@ class StartingPoint:
             raise MemlmError(f"{path} has no best state yet: go on with `memlm train --resume {path}`")
         vocabulary = manifest.words if manifest.answers_questions else manifest.vocabulary
         return cls(run=run, config=config, vocabulary=vocabulary, state=checkpoint.read(run.best))
+
+    @classmethod
+    def noted(cls, run: RunFolder) -> "StartingPoint | None":
+        """Where a run that was made before started from, as its env.json says; None if it had weights of its own.
+
+        Raises MemlmError if the weights are no longer the same.
+        """
+        fact = run.environment().get("init_from")
+        if not fact:
+            return None
+        point = cls.of(Path(fact["run"]))
+        if point.fact["sha256"] != fact["sha256"]:
+            raise MemlmError(f"{run.path} started from {fact['run']}, whose weights have changed: begin anew")
+        return point
+
+    def check_answers(self) -> None:
+        """Raise MemlmError unless the run answers questions."""
+        if isinstance(self.config, Config):
+            raise MemlmError(f"{self.run.path} is of a language model: an answerer can't start from its weights")
+
+    def fill(self, fill: Callable[[Checkpoint], None]) -> None:
+        """Give the weights to `fill`. Raises MemlmError where they are of a model with other settings."""
+        try:
+            fill(self.state)
+        except MemlmError:
+            raise MemlmError(
+                f"the weights of {self.run.path} are of {self.config.model.label} with other settings: a run that "
+                f"starts from them needs the settings of the model in {self.run.path / 'config.toml'}"
+            ) from None
 
     @property
     def text_vocabulary(self) -> Vocabulary:

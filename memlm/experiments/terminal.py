@@ -54,6 +54,7 @@ class Terminal(Observer):
             TimeRemainingColumn(),
             console=self._console,
             disable=not _can_draw(self._console),
+            redirect_stdout=sys.stdout.isatty(),  # lines that go to a file stay out of the terminal
             transient=True,
         )
         self._task = self._bar.add_task("", total=None, visible=False, **fields)

@@ -122,7 +122,7 @@ def start(
     config = cutoffs.resolved(config, lambda: id_counts(data.splits["train"].tokens, len(data.vocabulary)), device)
     learner = _learner(config, data, device)
     if init_from is not None:
-        learner.start_from(init_from.state)
+        init_from.fill(learner.start_from)
     name, facts = run_name(config), {"data_sha256": data.sha256} | _chosen(learner)
     with new_run(run_dir, name, config, data.vocabulary, overwrite=overwrite, init_from=init_from, **facts) as run:
         yield TextRun(run=run, config=config, data=data, learner=learner)

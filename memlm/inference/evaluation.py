@@ -33,6 +33,11 @@ def evaluate(
     The result is `["perplexity"]` for a language model, and `["mean_error"]`, in percent, for question answering.
     Nothing is written to the run folder; `memlm eval` does that. Raises MemlmError for an unknown run, split or
     protocol.
+
+    >>> memlm.evaluate("runs/mine", "valid")
+    <passport: memn2n-2x8 on ...corpus valid, perplexity ... of 100 tokens, protocol exact, checkpoint best>
+    >>> memlm.evaluate("runs/questions")["tasks"].keys()
+    dict_keys(['1'])
     """
     from memlm.inference.load import load  # here, because it imports this module
 

@@ -28,6 +28,11 @@ def load(run: str | Path, *, checkpoint: str = "best", device: str = "cpu", task
     one is loaded and a warning is logged. In a run with one model per task, each model is read on first use; `task`
     selects a single task. `device` is auto, cpu or cuda. Raises MemlmError if the folder is not a run, or if the
     checkpoint is missing or has other shapes.
+
+    >>> memlm.load("runs/mine")
+    <memlm model memn2n-2x8, runs/mine, best, step 7>
+    >>> memlm.load("runs/questions", task=1)
+    <memlm tasks memn2n-qa-3x20, runs/questions, task 1>
     """
     folder = RunFolder.open(Path(run))
     manifest = folder.manifest()

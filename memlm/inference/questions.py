@@ -47,6 +47,12 @@ class TrainedTasks:
     """The models of a run by task. `memlm.load` makes it from a run folder.
 
     In a joint run, all tasks have the same model.
+
+    >>> tasks = memlm.load("runs/questions")
+    >>> tasks.ask("Hugo went to the garden.\\nAnna went to the kitchen.", "Where is Hugo?")
+    <answer 'garden' to 'where is hugo', probability ...>
+    >>> tasks.evaluate()["mean_error"] <= 100
+    True
     """
 
     run: RunFolder

@@ -43,6 +43,12 @@ class NextWord:
 
     `probabilities` (V,) are by token id. `memory` is the list of words in the memory, oldest first. `attention`
     (hops, len(memory)) has the weight of each word at each hop. Without a memory, both are None.
+
+    >>> ahead = memlm.load("runs/mine").next_word("a0 b0")
+    >>> ahead.probabilities.shape == (len(ahead.words),)
+    True
+    >>> ahead.memory, ahead.attention.shape
+    (['a0', 'b0'], (2, 2))
     """
 
     words: Sequence[str]
@@ -72,8 +78,11 @@ class NextWord:
 class TrainedModel:
     """A language model with its vocabulary and settings. `memlm.load` makes it from a run folder.
 
-    model = memlm.load("runs/ptb-memn2n-6x100")
-    model.perplexity("the company said it will sell the unit")
+    >>> model = memlm.load("runs/mine")
+    >>> model.perplexity("a0 b0 c0 d") < len(model.vocabulary)
+    True
+    >>> model.hidden("a0 b0 c0 d").shape  # 4 words and <eos>, 6 units
+    (5, 6)
     """
 
     run: RunFolder

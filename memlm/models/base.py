@@ -36,6 +36,15 @@ class LanguageModel(StoredModel, ABC):
 
     For a row of L targets it reads the C+L-1 words before and between them; -1 is a word before the start of the text.
     If a model carries state, each row continues the same row of the step before.
+
+    >>> import torch
+    >>> model = memlm.load("runs/mine").model
+    >>> model.context_size, model.carries_state
+    (8, False)
+    >>> inputs = torch.full((1, 8), -1)  # B = 1, C = 8, L = 1: nothing before the first word
+    >>> nats, state = model.nats(inputs, torch.tensor([[0]]))
+    >>> nats.shape
+    torch.Size([1, 1])
     """
 
     head: Head
@@ -43,6 +52,9 @@ class LanguageModel(StoredModel, ABC):
     carries_state: bool
     memory_size: int | None = None  # words that a prediction can see; None if there is no limit
     attends = False  # whether it has a memory, so that `attention` returns weights
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}, {self.parameter_count:,} parameters>"
 
     @abstractmethod
     def forward(self, inputs: Tensor, state: State = None) -> tuple[Tensor, State]:

@@ -80,6 +80,18 @@ def register(
     restarts). `recipe` returns the default settings of a run; `memlm.recipe` then returns them for the name of the
     model. `side_by_side` is called with (config, vocabulary_size, restarts) and makes a language model of several
     restarts as one computation. Raises MemlmError if the name is taken, or if the settings can't be those of a run.
+
+    >>> import dataclasses
+    >>> from memlm.models.recurrent import LSTM
+    >>> @dataclasses.dataclass(frozen=True, kw_only=True)
+    ... class MyConfig(memlm.LSTMConfig):
+    ...     name = "mine"
+    ...     units: int = memlm.setting(20, "units of each layer", low=1)
+    >>> @memlm.register(MyConfig)
+    ... class Mine(LSTM):
+    ...     pass
+    >>> memlm.train("mine", dataset="corpus", max_steps=1, quiet=True).model
+    <Mine, ... parameters>
     """
 
     def add(maker: Maker) -> Maker:

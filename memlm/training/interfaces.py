@@ -55,7 +55,7 @@ class Observer:
 EVENTS = ("began", "point", "epoch", "saved", "ended")
 
 
-class Observers:
+class Observers(Observer):
     """Several observers as one. `stop` is true once one of them has returned STOP."""
 
     def __init__(self, observers: Iterable[Observer] = ()) -> None:
@@ -68,7 +68,10 @@ class Observers:
     def tell(self, event: str, *what: Any) -> None:
         """Call a method of all observers that have it."""
         for observer in self.observers:
-            if (method := getattr(observer, event, None)) is not None:
+            if isinstance(observer, Observers):
+                observer.tell(event, *what)
+                self.stop |= observer.stop
+            elif (method := getattr(observer, event, None)) is not None:
                 self.stop |= method(*what) is STOP
 
 

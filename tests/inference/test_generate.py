@@ -67,6 +67,15 @@ def test_a_seed_draws_the_same_text_again(trained: package.TrainedModel, memlm: 
     assert "<unk>" in memlm(*command, "--seed", 3, "--unknown", "--words", 300).output
 
 
+@pytest.mark.usefixtures("trained")
+def test_seed_0_is_a_seed(memlm: Memlm):
+    command = ("generate", "runs/a", "--words", 30, "--temperature", 5, "--seed", 0, "--json")
+    first = memlm(*command)
+    assert json.loads(first.output)["seed"] == 0
+    assert memlm(*command).output == first.output
+    assert memlm(*command[:-2], 1, "--json").output != first.output
+
+
 def test_settings_that_make_no_sense_are_refused(memlm: Memlm):
     result = memlm("generate", "runs/a", "--top-p", 0)
     assert result.exit_code == 2

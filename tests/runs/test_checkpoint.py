@@ -3,7 +3,6 @@
 import errno
 import json
 import logging
-import os
 import re
 import shutil
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from memlm.errors import MemlmError
 from memlm.models.base import LanguageModel
 from memlm.models.build import build_initialised
 from memlm.runs import checkpoint
-from tests.helpers.faults import count_disk_calls, fail_disk_call
+from tests.helpers.faults import count_disk_calls, disk_calls, fail_disk_call
 
 FILES = ("checkpoint.json", "model.safetensors", "training.safetensors")
 
@@ -195,27 +194,14 @@ def test_whatever_fails_while_it_is_saved_one_is_whole(
         assert checkpoint.read(folder).step == 10
 
 
-@pytest.mark.parametrize("earlier", [0, 1])
-def test_the_new_name_is_on_disk_when_a_save_returns(earlier: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The folder is synced after the last rename: else a power cut can take the checkpoint that a run has told of."""
-    folder = tmp_path / "run" / "last"
-    events: list[str] = []
-    for step in range(earlier):
-        save(folder, step)
-    fsync, rename = os.fsync, os.rename
-
-    def synced(descriptor: int) -> None:
-        at = os.fstat(descriptor)
-        names = {"parent": folder.parent, "new": folder.with_name("last.new")}
-        events.extend(name for name, path in names.items() if path.exists() and os.path.samestat(at, path.stat()))
-        fsync(descriptor)
-
-    def renamed(source: Path, target: Path) -> None:
-        events.append(f"{Path(source).name} to {Path(target).name}")
-        rename(source, target)
-
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(os, "rename", renamed)
-    save(folder, 9)
-    moved = ["last to last.previous"] * earlier
-    assert events == ["new", *moved, "last.new to last", "parent"]
+def test_each_name_is_on_disk_before_the_call_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """First the files, then the folder that holds them, then the renames that put it into its place."""
+    save(tmp_path / "last", 1)
+    done = disk_calls(monkeypatch)
+    save(tmp_path / "last", 2)
+    written = [f"sync {name}" for name in ("model.safetensors", "training.safetensors", "checkpoint.json", "last.new")]
+    renames = ["rename last to last.previous", "rename last.new to last"]
+    assert done == [*written, *renames, f"sync {tmp_path.name}"]
+    done.clear()
+    checkpoint.restore_previous(tmp_path / "last")
+    assert done == ["rename last.previous to last", f"sync {tmp_path.name}"]

@@ -161,6 +161,23 @@ def test_checkpoints_are_made_when_they_are_due_and_at_the_end(
     assert len(run.metrics()) == 4
 
 
+def test_the_time_between_checkpoints_starts_anew_after_each(
+    questions: QuestionSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Each step takes 4 seconds here, and a checkpoint is due every 10."""
+    config = with_train(SMALL, checkpoint_every=f"{10 / 60}min", linear_start="no")
+    run, training = RunFolder.create(tmp_path / "run", config), start(config, questions)
+    monkeypatch.setattr("time.monotonic", lambda: 1000.0 + 4 * training.steps)
+    found = []
+
+    class Noting(Observer):
+        def saved(self, learner: Learner, asked: bool) -> None:
+            found.append(learner.steps)
+
+    assert run_fit(training, run, observers=[Noting()]) == "epochs"
+    assert found == [0, 3, 6, 9, 12, 15, 16]
+
+
 def test_a_state_that_is_not_of_a_training_is_one_error(questions: QuestionSet, tmp_path: Path):
     run, training = RunFolder.create(tmp_path / "run", SMALL), start(SMALL, questions)
     sums = {"sums": torch.zeros(2, 3)}
@@ -286,6 +303,17 @@ def test_the_restart_of_the_lowest_training_error_is_kept(questions: QuestionSet
         assert torch.equal(ours[0], theirs[result["best"]])
     wrong = answer_all(kept, training.feed, np.arange(len(questions))).wrong
     assert 100 * wrong.mean() == pytest.approx(result["mean_error"])
+
+
+def test_of_restarts_with_equal_answers_the_first_is_kept(questions: QuestionSet, tmp_path: Path):
+    training, run = start(SMALL, questions), RunFolder.create(tmp_path / "run", SMALL)
+    with torch.no_grad():
+        for tensor in training.model.parameters():
+            tensor.copy_(tensor[:1].expand_as(tensor).clone())
+    ones = np.ones(len(questions), np.int64)
+    sets: dict[str, Any] = {"train": questions, "test": questions, "train_task_of": ones, "test_task_of": ones}
+    training.train[:] = training.train[0]  # they had the same questions
+    assert judge_restarts(training, Tasks(words=WORDS, **sets), run)["best"] == 0
 
 
 def test_models_learn(questions: QuestionSet):

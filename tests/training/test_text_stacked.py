@@ -134,6 +134,33 @@ def test_each_restart_is_the_run_of_its_seed(
         torch.testing.assert_close(tensor, theirs.model[name], rtol=1e-10, atol=1e-10)
 
 
+def test_restarts_have_the_precision_that_they_are_asked_for(data: TextDataset, tmp_path: Path):
+    """Each is as near to its run alone in bfloat16 as rounding has it, and not to the one in float32."""
+    config = with_settings(precision="bfloat16", max_steps=1)
+    training, run = start(config, data, tmp_path / "together")
+    run_fit(training, run)
+    assert training.head.precision == torch.bfloat16
+    for restart, seed in enumerate(SEEDS):
+        low, _ = alone(config, seed, data, tmp_path / f"low-{seed}")
+        high, _ = alone(with_settings(config, precision="float32"), seed, data, tmp_path / f"high-{seed}")
+        ours = torch.cat([p.flatten() for p in parameters(training, restart)])
+        same, other = (
+            float((ours - torch.cat([p.detach().flatten() for p in single.model.parameters()])).abs().max())
+            for single in (low, high)
+        )
+        assert same < 0.1 * other
+
+
+def test_of_restarts_with_equal_validation_the_first_is_the_best(
+    data: TextDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("memlm.training.text.token_nats", lambda model, tokens, **_: np.ones((3, len(tokens))))
+    training, run = start(CONFIG, data, tmp_path / "run")
+    run_fit(training, run)
+    assert training.best_restart == 0
+    assert checkpoint.read(run.best).meta["seed"] == SEEDS[0]
+
+
 @pytest.mark.parametrize("tying", ["layerwise", "adjacent"])
 def test_initial_weights_are_those_of_the_seeds(tying: str, data: TextDataset):
     training = reopen(with_settings(model={"tying": tying}), data)

@@ -15,13 +15,13 @@ from memlm.config.paper import TABLE1
 from memlm.config.run import DATASETS_OF_QUESTIONS, QAConfig
 from memlm.config.training import QATrainConfig
 from memlm.data.questions import tasks as dataset_tasks
-from memlm.data.questions import tasks as qa_tasks
 from memlm.data.questions.encode import QuestionSet
 from memlm.diagnostics import runs
 from memlm.experiments import reproduce
 from memlm.inference.load import load_tasks
 from memlm.runs.folder import RunFolder
 from tests.helpers.command_line import Memlm, refused
+from tests.helpers.questions import shorten_tasks
 from tests.helpers.tensorboard import curves
 
 QUICK = ("--dataset", "stories-qa", "--restarts", 2, "--epochs", 2, "--linear-epochs", 1, "--device", "cpu")
@@ -29,16 +29,7 @@ QUICK = ("--dataset", "stories-qa", "--restarts", 2, "--epochs", 2, "--linear-ep
 
 @pytest.fixture(autouse=True)
 def short_tasks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """60 questions of training and 30 of them to test on: a short test split may hold words that training lacks."""
-    load = dataset_tasks.load_questions
-
-    def few(*where: Any) -> dict[str, Any]:
-        asked = load(*where)["train"][:60]
-        return {"train": asked, "test": asked[:30]}
-
-    monkeypatch.setattr(qa_tasks, "load_questions", few)
-    monkeypatch.setattr("memlm.inference.questions.load_questions", few)
-    monkeypatch.setitem(dataset_tasks.TASKS, "stories-qa", dataset_tasks.TASKS["stories-qa"][:3])
+    shorten_tasks(monkeypatch)
 
 
 def well(result: Result) -> str:
@@ -151,6 +142,18 @@ def test_a_task_of_a_run_of_all_is_trained_by_one_process_at_a_time(memlm: Memlm
     begun = max(path.parent for path in Path("run").glob("task-*/config.toml"))
     with RunFolder(begun).locked():
         assert f"{begun} is in use by process" in refused(memlm("train", "--resume", "run"))
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
+    stopping(monkeypatch, 1)
+    assert memlm("train", *QUICK, "--run-dir", "run").exit_code == 130
+    never(monkeypatch)
+    before = {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()}
+    with RunFolder(Path("run")).locked():
+        assert "run is in use by process" in refused(memlm("train", "--resume", "run"))
+        assert "run is in use by process" in refused(memlm("train", *QUICK, "--run-dir", "run", "--overwrite"))
+    assert {path: path.read_bytes() for path in Path("run").rglob("*") if path.is_file()} == before
+    well(memlm("train", "--resume", "run"))
 
 
 def test_a_resume_is_noted_and_only_safe_settings_may_change(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):

@@ -13,7 +13,11 @@ def output_layer(
 ) -> TrainableHead:
     """An uninitialised head over all V words, with the weight `tied` (V, D) or a weight of its own.
 
-    Raises MemlmError for an adaptive softmax without cutoffs.
+    Raises MemlmError for an adaptive softmax without cutoffs. It is for the constructor of a model of your own.
+
+    >>> head = memlm.output_layer(memlm.LSTMConfig(units=20), 1000, bias=True)
+    >>> sum(weight.numel() for weight in head.parameters())  # V D weights and V biases
+    21000
     """
     if config.softmax == "full":
         return SoftmaxHead(output_weight(vocabulary_size, config.units) if tied is None else tied, bias=bias)
