@@ -121,8 +121,8 @@ def opened(run: RunFolder) -> QuestionRun:
     config = run.manifest().question_config
     numbers, absent = tasks.task_numbers(config.dataset, config.train)
     point = None
-    if is_collection(config) and any(not _is_done(task_folder(run.path, number), config) for number in numbers):
-        point = StartingPoint.noted(run)  # of tasks that were not begun
+    if is_collection(config) and not all(checkpoint.exists(task_folder(run.path, n) / "last") for n in numbers):
+        point = StartingPoint.noted(run)  # for the tasks without a checkpoint
     return QuestionRun(run=run, config=config, numbers=numbers, absent=absent, init_from=point)
 
 
@@ -157,7 +157,7 @@ def _train_model(
         return _about(config, learner) | judge_restarts(learner, data, run)
 
     board = TensorBoard(config)
-    everyone = Observers([StoryPictures(board, data), board, *observers])
+    everyone = Observers([board, StoryPictures(board, data), *observers])
     return train(learner, run, everyone, requests, conclude)
 
 
@@ -255,10 +255,8 @@ class StoryPictures(Observer):
     def __init__(self, board: TensorBoard, data: Tasks) -> None:
         self.board, self.data = board, data
 
-    def ended(self, learner: Learner, summary: dict[str, Any] | None) -> None:
+    def concluded(self, learner: Learner, summary: dict[str, Any]) -> None:
         """Draw the stories."""
-        if summary is None:
-            return
         assert isinstance(learner, QuestionLearner)
         assert self.board.writer is not None
         model = learner.extract(summary["best"])

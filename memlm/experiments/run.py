@@ -1,5 +1,6 @@
 """Runs of every kind of model: the verbs `memlm.train` and `memlm.resume`."""
 
+import signal
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -64,7 +65,8 @@ def train(
     use, or a Config. `dataset` is a name from `memlm data list`, a folder, a file, or `memlm.texts(...)`. `settings`
     are those of `memlm train --help`. `init_from` is a run to start from: its weights and its vocabulary.
     `callbacks` are observers (`memlm.Observer`). Ctrl-C saves the run and raises KeyboardInterrupt; `memlm.resume`
-    continues it. Raises MemlmError for settings, data or observers that do not fit.
+    continues it. The result is None if an observer stopped a run that has no model to load yet. Raises MemlmError for
+    settings, data or observers that do not fit.
 
     >>> model = memlm.train("memn2n", dataset="corpus", hops=2, memory_size=8, units=6, epochs=1, quiet=True)
     >>> model.perplexity("a0 b0 c0 d") > 1
@@ -119,11 +121,15 @@ def _finish(opened: AbstractContextManager[Experiment], quiet: bool, callbacks: 
     with SignalRequests() as requests, opened as experiment:
         requests.heed_stops()
         if quiet:
-            experiment.train([observers], requests)
+            finished = experiment.train([observers], requests) is not None
         else:
-            terminal.train(experiment, [observers], requests)
-    if requests.exit_status:
+            finished = terminal.train(experiment, [observers], requests) is not None
+    if requests.exit_status == 128 + signal.SIGINT:
         raise KeyboardInterrupt
+    if requests.exit_status:
+        raise SystemExit(requests.exit_status)
     run, config = experiment.run, experiment.config
-    stopped_early = isinstance(config, Config) and config.train.restarts == 1 and not checkpoint.exists(run.best)
-    return load(run.path, checkpoint="last" if stopped_early else "best")
+    if finished or (isinstance(config, Config) and checkpoint.exists(run.best)):
+        return load(run.path)
+    single = isinstance(config, Config) and config.train.restarts == 1
+    return load(run.path, checkpoint="last") if single else None

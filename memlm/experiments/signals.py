@@ -50,6 +50,8 @@ class SignalRequests:
         self._save = True
 
     def _receive_stop(self, number: int, frame: FrameType | None) -> None:
+        if self.exit_status and number == signal.SIGINT:
+            raise KeyboardInterrupt
         if self.exit_status:
             raise SystemExit(self.exit_status)
         self.exit_status = 128 + number

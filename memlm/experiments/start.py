@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from memlm.config.data import DataConfig
-from memlm.config.run import Config, QAConfig
+from memlm.config.run import Config, QAConfig, is_collection
 from memlm.data.vocabulary.words import Vocabulary, WordList
 from memlm.errors import MemlmError
 from memlm.runs import checkpoint
@@ -33,6 +33,8 @@ class StartingPoint:
         config = manifest.config
         if not config.model.trained:
             raise MemlmError(f"{path} is of {config.model.name}, which is counted: it has no weights to start from")
+        if isinstance(config, QAConfig) and is_collection(config):
+            raise MemlmError(f"{path} has one model per task: name the folder of one, as {path / 'task-1'}")
         if not checkpoint.exists(run.best):
             raise MemlmError(f"{path} has no best state yet: go on with `memlm train --resume {path}`")
         vocabulary = manifest.words if manifest.answers_questions else manifest.vocabulary

@@ -52,7 +52,7 @@ class Observer:
         """Called at the end with the content of summary.json, or with None if the run was stopped."""
 
 
-EVENTS = ("began", "point", "epoch", "saved", "ended")
+EVENTS = ("began", "point", "epoch", "saved", "ended")  # and "concluded", before summary.json: for our own writers
 
 
 class Observers(Observer):
@@ -62,7 +62,7 @@ class Observers(Observer):
         self.observers = list(observers)
         self.stop = False
         for observer in self.observers:
-            if not any(hasattr(observer, event) for event in EVENTS):
+            if isinstance(observer, type) or not any(hasattr(observer, event) for event in EVENTS):
                 raise MemlmError(f"{observer!r} is no observer: it has none of the methods {', '.join(EVENTS)}")
 
     def tell(self, event: str, *what: Any) -> None:

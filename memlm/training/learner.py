@@ -201,7 +201,8 @@ class Learner(ABC):
     def drop(self, restart: int, what: str, step: int) -> None:
         """Drop a restart whose `what` is not finite at this step. Raises DivergedError if no restart is left."""
         progress = self.progress[restart]
-        error = f"{what} is not finite at step {step}, at learning rate {self.optimizer.rates[restart]:.4g}"
+        rate = progress.scheduled_rate(self.config)
+        error = f"{what} is not finite at step {step}, at learning rate {rate:.4g}"
         if len(self.progress) == 1:
             raise DivergedError(error)
         progress.drop(step)
@@ -215,7 +216,7 @@ class Learner(ABC):
         self.settle()
         for restart, norm in enumerate(self.parameter_norms()):
             progress = self.progress[restart]
-            if not math.isfinite(norm) and progress.trains(self.config):
+            if not math.isfinite(norm) and progress.diverged is None:
                 self.drop(restart, "the norm of the weights", progress.step)
         values, tensors = self.state()
         checkpoint.save(run.last, self.model, {"step": self.steps} | values, training=tensors or None)
@@ -233,3 +234,10 @@ class Learner(ABC):
         self._sums.copy_(torch.tensor(sums, dtype=torch.float64).T)
         self.set_rates()
         checkpoint.set_aside(run.last, state)
+
+
+def norms_of_restarts(model: StoredModel) -> list[float]:
+    """The l2 norm of all parameters (R, ...), of each restart."""
+    norms = [torch.linalg.vector_norm(p.detach().flatten(1), dim=1) for p in model.parameters()]
+    found: list[float] = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
+    return found

@@ -69,7 +69,7 @@ def _go_back(learner: Learner, run: RunFolder, error: DivergedError) -> None:
     learner.load(run)
     learner.halve()
     learner.save(run)
-    rate = learner.optimizer.rates[0]
+    rate = learner.progress[0].scheduled_rate(learner.config)
     logger.warning("%s; going on from step %d at half the rate, %.4g", error, learner.steps, rate)
 
 
@@ -90,9 +90,10 @@ def train(
     if why != STOPPED:
         with suppress(Stopped):
             summary = conclude(why, lambda done, total: _heed(observers.stop or requests.stop()))
-    observers.tell("ended", learner, summary)
     if summary is not None:
+        observers.tell("concluded", learner, summary)  # TensorBoard comes first: the summary ends the run
         run.write_json("summary.json", summary)
+    observers.tell("ended", learner, summary)
     return summary
 
 
@@ -161,12 +162,12 @@ class _Fit:
             return
         self.observers.tell("epoch", learner, learner.line(learner.epoch), improved)
         save = learner.config.saves_each_epoch or self.due(learner.steps) or bool(learner.finished)
-        if whole and save:
+        if not whole:  # a limit of steps, which may be raised: `last` stays within the epoch
+            self.run.write_metrics(learner.history)
+        elif save:
             self.keep()
         if improved:
             checkpoint.save(self.run.best, learner.extract(), learner.about_best)
-        if save:
-            self.run.write_metrics(learner.history)
 
     def log(self) -> None:
         """Report the steps since the last report."""
@@ -176,6 +177,7 @@ class _Fit:
     def keep(self, *, asked: bool = False) -> None:
         """Save the current state as `last`."""
         self.learner.save(self.run)
+        self.run.write_metrics(self.learner.history)
         self.due.saved(self.learner.steps)
         self.observers.tell("saved", self.learner, asked)
 

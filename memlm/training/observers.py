@@ -38,12 +38,14 @@ class TensorBoard(Observer):
         assert self.writer is not None
         self.writer.add_scalars("epoch", learner.points(metrics), learner.epoch)
 
+    def concluded(self, learner: Learner, summary: dict[str, Any]) -> None:
+        """Write the results, in place of earlier ones, before summary.json ends the run."""
+        write_result(self.run.path, self.config, results_of(summary), learner.steps)
+
     def ended(self, learner: Learner, summary: dict[str, Any] | None) -> None:
-        """Write the results, in place of earlier ones. Raises MemlmError if they can't be written."""
+        """Write what is left. Raises MemlmError if it can't be written."""
         assert self.writer is not None
         self.writer.close()
-        if summary is not None:
-            write_result(self.run.path, self.config, results_of(summary), learner.steps)
 
 
 class AttentionPictures(Observer):

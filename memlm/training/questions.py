@@ -22,7 +22,7 @@ from memlm.evaluation.inputs import Feed
 from memlm.evaluation.perplexity import Tick
 from memlm.models.answerer import Answerer
 from memlm.runs import checkpoint
-from memlm.training.learner import Learner
+from memlm.training.learner import Learner, norms_of_restarts
 from memlm.training.optim import ClippedSGD
 from memlm.training.progress import Progress, Totals
 from memlm.training.schedule import Halving
@@ -105,12 +105,12 @@ class QuestionLearner(Learner):
         for restart, progress in enumerate(self.progress):
             if progress.diverged is not None:
                 continue
-            totals, n = progress.totals, self.train.shape[1]
+            totals = progress.totals
             line = {
                 "epoch": progress.epoch + 1,
                 "step": progress.step,
-                "train_cost": totals.nats / n,
-                "train_error": 100 * (totals.wrong / n),
+                "train_cost": totals.nats / totals.targets,
+                "train_error": 100 * (totals.wrong / totals.targets),
                 "valid_cost": costs[restart],
                 "valid_error": 100 * float(wrong[restart].mean()),
                 "tasks": tasks[restart],
@@ -168,6 +168,8 @@ class QuestionLearner(Learner):
             del progress["schedule"]["scale"]
         if first.halvings:
             progress["halvings"] = first.halvings
+        if any(each.diverged is not None for each in self.progress):
+            progress["diverged"] = [each.diverged for each in self.progress]
         totals = [each.totals for each in self.progress]
         sums = torch.tensor([[each.nats for each in totals], [each.wrong for each in totals]], dtype=torch.float64)
         return {"progress": progress}, {"sums": sums}
@@ -177,6 +179,7 @@ class QuestionLearner(Learner):
         found, sums = values["progress"], tensors["sums"].tolist()
         schedules = {"scale": [1.0] * len(self.progress)} | found["schedule"]
         lines = [self._by_restart(line) for line in found["history"]]
+        diverged = found.get("diverged", [None] * len(self.progress))
         steps = int(found["steps"])
         for restart, progress in enumerate(self.progress):
             own = [line[restart] for line in lines if line[restart]["train_cost"] is not None]
@@ -195,8 +198,11 @@ class QuestionLearner(Learner):
                 halvings=found.get("halvings", 0),
                 history=own,
             )
-            if len(own) < len(lines):
-                self.progress[restart].drop(own[-1]["step"] if own else 0)
+            at = diverged[restart]
+            if at is None and len(own) < len(lines):  # the first release did not note the step
+                at = own[-1]["step"] if own else 0
+            if at is not None:
+                self.progress[restart].drop(at)
 
     def _by_restart(self, line: Mapping[str, Any]) -> list[dict[str, Any]]:
         """A line of metrics.jsonl split by restart. A restart that diverged has None for its costs."""
@@ -228,9 +234,7 @@ class QuestionLearner(Learner):
 
     def parameter_norms(self) -> list[float]:
         """The l2 norm of all parameters of each restart together."""
-        norms = [torch.linalg.vector_norm(p.detach().flatten(1), dim=1) for p in self.model.parameters()]
-        found: list[float] = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
-        return found
+        return norms_of_restarts(self.model)
 
 
 def _mean(values: list[float | None]) -> float:

@@ -27,7 +27,7 @@ from memlm.models.memn2n import MemN2N
 from memlm.models.stacked import StackedMemN2N
 from memlm.runs import checkpoint
 from memlm.training import metrics
-from memlm.training.learner import Learner
+from memlm.training.learner import Learner, norms_of_restarts
 from memlm.training.optim import ClippedSGD
 from memlm.training.progress import Progress, Totals
 from memlm.training.schedule import Annealing
@@ -310,9 +310,7 @@ class StackedLearner(TextLearner):
 
     def parameter_norms(self) -> list[float]:
         """The l2 norm of all parameters of each restart together."""
-        norms = [torch.linalg.vector_norm(p.detach().flatten(1), dim=1) for p in self.model.parameters()]
-        found: list[float] = torch.linalg.vector_norm(torch.stack(norms), dim=0).tolist()
-        return found
+        return norms_of_restarts(self.model)
 
 
 def to_dict(progress: Progress) -> dict[str, Any]:

@@ -198,7 +198,7 @@ def test_only_stop_stops(corpus: Path):
     assert len(lines("run")) == 2
 
 
-@pytest.mark.parametrize("what", [object(), print, None, "epoch"])
+@pytest.mark.parametrize("what", [object(), print, None, "epoch", package.Observer])
 def test_what_has_none_of_the_methods_is_refused(what: Any):
     with pytest.raises(MemlmError, match="is no observer: it has none of the methods began, point, epoch, saved, end"):
         Observers([what])

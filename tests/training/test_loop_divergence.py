@@ -123,3 +123,25 @@ def test_a_stop_that_is_asked_for_is_heeded_after_going_back(
     training, run = start(with_settings(MEMORY, on_divergence="halve"), data, tmp_path / "run")
     assert run_fit(training, run, after_calls(8)) == "stopped"
     assert checkpoint.read(run.last).meta["progress"]["halvings"] == 1
+
+
+@pytest.mark.parametrize("restarts", [1, 2])
+def test_weights_that_are_not_finite_after_the_last_step_are_not_saved(
+    restarts: int, data: TextDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    config = with_settings(MEMORY, max_steps=3, restarts=restarts)
+    training, run = start(config, data, tmp_path / "run")
+    real = type(training).step
+
+    def step(learner: Any, batch: Any) -> None:
+        real(learner, batch)
+        if learner.steps == 3:
+            with torch.no_grad():
+                next(learner.head.parameters()).view(-1)[:] = float("inf")
+
+    monkeypatch.setattr(type(training), "step", step)
+    with pytest.raises(
+        DivergedError, match=r"the norm of the weights is not finite at step 3, at learning rate 0\.05"
+    ):
+        run_fit(training, run)
+    assert checkpoint.read_this(run.last).step == 0

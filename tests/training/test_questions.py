@@ -357,3 +357,37 @@ def test_every_recipe_takes_a_step(name: str, size: str, questions: QuestionSet)
 def test_bad_settings_are_refused(values: dict[str, Any], message: str):
     with pytest.raises(MemlmError, match=message):
         QATrainConfig(**values)
+
+
+def test_metrics_are_written_with_each_checkpoint(questions: QuestionSet, tmp_path: Path):
+    config = with_train(SMALL, linear_start="no", checkpoint_every="0")
+    run, training = RunFolder.create(tmp_path / "run", config), start(config, questions)
+    run_fit(training, run, stop=lambda: training.steps == 10)
+    assert [line["step"] for line in run.metrics()] == [4, 8]
+    assert checkpoint.read_this(run.last).step == 10
+
+
+def test_an_epoch_that_fewer_epochs_cut_short_has_the_cost_of_its_own_questions(
+    questions: QuestionSet, tmp_path: Path
+):
+    config = with_train(SMALL, linear_start="no", epochs=3, noise=0.0, lr=1e-9)
+    run, training = RunFolder.create(tmp_path / "run", config), start(config, questions)
+    run_fit(training, run, stop=lambda: training.steps == 10)  # in the third epoch
+    again = start(with_train(config, epochs=2), questions)
+    again.load(run)
+    assert run_fit(again, run) == "epochs"
+    costs = [line["train_cost"][0] for line in run.metrics()]
+    assert costs[-1] == pytest.approx(costs[0], rel=0.1)  # the weights hardly move
+
+
+def test_a_restart_that_diverged_within_an_epoch_stays_left_out(questions: QuestionSet, tmp_path: Path):
+    config = with_train(SMALL, linear_start="no")
+    run, training = RunFolder.create(tmp_path / "run", config), start(config, questions)
+    batches = training.batches()
+    training.step(next(batches))
+    training._sums[0, 1] = math.nan
+    training.save(run)
+    again = start(config, questions)
+    again.load(run)
+    assert [each.diverged for each in again.progress] == [each.diverged for each in training.progress]
+    assert again.progress[1].diverged is not None

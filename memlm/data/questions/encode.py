@@ -122,10 +122,15 @@ def hold_out(count: int, *, seed: int, share: float) -> tuple[Ids, Ids]:
     """Indices of the training questions and of the validation questions: a seeded shuffle of `count`, cut in two.
 
     The split is by question, not by story. Training sees the stories of most validation questions, with other
-    questions.
+    questions. Raises MemlmError if a part is empty.
     """
     order = np.random.default_rng(seed).permutation(count)
     training = count - round(share * count)
+    if not 0 < training < count:
+        raise MemlmError(
+            f"validation_share is {share}, which leaves {training:,} of {count:,} questions for training and "
+            f"{count - training:,} for validation: both need some"
+        )
     return order[:training], order[training:]
 
 
