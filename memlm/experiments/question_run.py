@@ -121,8 +121,9 @@ def opened(run: RunFolder) -> QuestionRun:
     config = run.manifest().question_config
     numbers, absent = tasks.task_numbers(config.dataset, config.train)
     point = None
-    if is_collection(config) and any(not _is_done(task_folder(run.path, number), config) for number in numbers):
-        point = StartingPoint.noted(run)  # of tasks that were not begun
+    lasts = [RunFolder(task_folder(run.path, number)).last for number in numbers]
+    if is_collection(config) and not all(map(checkpoint.exists, lasts)):
+        point = StartingPoint.noted(run)  # for the tasks without a checkpoint
     return QuestionRun(run=run, config=config, numbers=numbers, absent=absent, init_from=point)
 
 

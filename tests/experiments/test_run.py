@@ -175,7 +175,7 @@ def test_counts_are_a_model_like_any_other(memlm: Memlm, corpus: Path):
     }
     assert Path("a/best/model.safetensors").read_bytes() == Path("b/best/model.safetensors").read_bytes()
     assert package.evaluate(model, "test")["perplexity"] == outcome("a")["summary"]["test_perplexity"]
-    with pytest.raises(MemlmError, match="there is nothing to go on with"):
+    with pytest.raises(MemlmError, match="there is nothing to resume"):
         package.resume("a", quiet=True)
 
 

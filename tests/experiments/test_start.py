@@ -127,7 +127,7 @@ def test_what_was_cut_off_before_its_first_checkpoint_is_not_begun_anew(first: P
     for name in ("last", "best", "last.previous", "best.previous"):
         shutil.rmtree(Path("second", name), ignore_errors=True)
     message = refused(memlm("train", "--resume", "second"))
-    assert message == "second was cut off before its first checkpoint: begin anew with --init-from and --overwrite"
+    assert message == "second was killed before its first checkpoint: start it again with --init-from and --overwrite"
 
 
 def test_what_it_can_not_start_from_is_refused_and_leaves_nothing(
@@ -150,7 +150,7 @@ def test_what_it_can_not_start_from_is_refused_and_leaves_nothing(
     assert "can't be trained on" in said(*start, "questions")
     assert "questions answers questions" in said(*start, "questions", "--model", "memn2n")
     for option in (("--level", "char"), ("--vocab-size", 5), ("--min-count", 2), ("--lowercase",)):
-        message = "a run that starts from first has the vocabulary of that: leave out settings of the text"
+        message = "a run that starts from first has its vocabulary: leave out the settings of the text"
         assert said(*start, "first", *option) == message
     for option in (("--units", 13), ("--memory-size", 9), ("--model", "lstm")):
         assert "the weights of first are of memn2n-2x8 with other settings" in said(*start, "first", *option)

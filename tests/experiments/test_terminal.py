@@ -119,9 +119,9 @@ def test_a_stop_says_how_to_go_on(restarts: int, corpus: Path, capsys: pytest.Ca
 
     package.train("memn2n", dataset=corpus, run_dir="run", restarts=restarts, callbacks=[Stop()], **SETTINGS)
     *_, stopped, how = capsys.readouterr().out.splitlines()
-    assert re.fullmatch(r"stopped at step \d+, 1 epochs done; nothing is lost. To go on:", stopped)
+    assert re.fullmatch(r"stopped at step \d+, 1 epochs done; nothing is lost. To resume:", stopped)
     assert how == "    memlm train --resume run"
     package.resume("run")
     said = capsys.readouterr().out
-    assert "going on after step" in said
+    assert "resuming after step" in said
     assert ("that is seed" in said) == (restarts == 2)

@@ -168,7 +168,7 @@ def test_a_resume_is_noted_and_only_safe_settings_may_change(memlm: Memlm, monke
         run = RunFolder.open(folder)
         assert [resume["device"] for resume in run.environment()["resumed"]] == ["cpu"]
         assert run.manifest().question_config.train.device == "cpu"
-    assert f"of question answering {safe}".replace(" ", "") in "".join(well(memlm("train", "--help")).split())
+    assert f"for question answering {safe}".replace(" ", "") in "".join(well(memlm("train", "--help")).split())
 
 
 def test_a_run_that_has_ended_goes_on_with_more_epochs(memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
