@@ -121,7 +121,8 @@ def opened(run: RunFolder) -> QuestionRun:
     config = run.manifest().question_config
     numbers, absent = tasks.task_numbers(config.dataset, config.train)
     point = None
-    if is_collection(config) and not all(checkpoint.exists(task_folder(run.path, n) / "last") for n in numbers):
+    lasts = [RunFolder(task_folder(run.path, number)).last for number in numbers]
+    if is_collection(config) and not all(map(checkpoint.exists, lasts)):
         point = StartingPoint.noted(run)  # for the tasks without a checkpoint
     return QuestionRun(run=run, config=config, numbers=numbers, absent=absent, init_from=point)
 

@@ -118,7 +118,7 @@ def _settings(what: str | Path | AnyConfig, dataset: str | None, settings: Mappi
 
 def _finish(opened: AbstractContextManager[Experiment], quiet: bool, callbacks: Sequence[Observer]) -> Any:
     observers = Observers(callbacks)  # refuses other objects before a folder is made
-    with SignalRequests() as requests, opened as experiment:
+    with SignalRequests(in_python=True) as requests, opened as experiment:
         requests.heed_stops()
         if quiet:
             finished = experiment.train([observers], requests) is not None

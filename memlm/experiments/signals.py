@@ -12,11 +12,12 @@ class SignalRequests:
     """SIGINT and SIGTERM request a stop, and a second one interrupts at once. SIGUSR1 requests a checkpoint.
 
     The earlier handlers are back at the end of its `with` block. Outside of the main thread, which alone receives
-    signals, there are no requests.
+    signals, there are no requests. `in_python`, a second SIGINT is a KeyboardInterrupt; else it ends the process.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, in_python: bool = False) -> None:
         self.exit_status = 0
+        self._in_python = in_python
         self._save = False
         self._earlier: dict[int, Any] = {}
         self._handle(signal.SIGUSR1, self._receive_save)
@@ -50,7 +51,7 @@ class SignalRequests:
         self._save = True
 
     def _receive_stop(self, number: int, frame: FrameType | None) -> None:
-        if self.exit_status and number == signal.SIGINT:
+        if self.exit_status and number == signal.SIGINT and self._in_python:
             raise KeyboardInterrupt
         if self.exit_status:
             raise SystemExit(self.exit_status)

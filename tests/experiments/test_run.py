@@ -218,8 +218,7 @@ def test_a_run_that_is_stopped_before_its_first_epoch_gives_its_last_state(corpu
 
     model = train(corpus, "broken", callbacks=[Never()])
     assert (model.checkpoint, model.step) == ("last", 0)
-    with pytest.raises(MemlmError, match="restarts has no checkpoint 'best' yet: go on with"):
-        train(corpus, "restarts", restarts=2, callbacks=[Never()])
+    assert train(corpus, "restarts", restarts=2, callbacks=[Never()]) is None
     train(corpus, "whole")
     package.resume("broken", quiet=True)
     assert outcome("broken") == outcome("whole")
@@ -233,8 +232,7 @@ def test_stopped_questions_go_on_to_the_same_end(task: str, monkeypatch: pytest.
     package.train("pe-ls-rn", run_dir="whole", **settings)
     last = 3  # one of the linear start, and two
     epochs = last if task == "all" else 2
-    with pytest.raises(MemlmError, match="broken has not ended yet: go on with"):
-        package.train("pe-ls-rn", run_dir="broken", callbacks=[stop_after(epochs)], **settings)
+    assert package.train("pe-ls-rn", run_dir="broken", callbacks=[stop_after(epochs)], **settings) is None
     if task == "all":
         assert [path.parent.name for path in Path("broken").glob("task-*/config.toml")] == ["task-1"]
     package.resume("broken", quiet=True)

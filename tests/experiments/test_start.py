@@ -180,8 +180,10 @@ def test_questions_start_there_too(memlm: Memlm, monkeypatch: pytest.MonkeyPatch
     assert max(first_errors("second")) < min(first_errors("scratch"))
     assert Path("second/vocab.txt").read_bytes() == Path("first/vocab.txt").read_bytes()
     assert json.loads(Path("second/env.json").read_text())["init_from"]["run"] == str(Path("first").resolve())
-    with pytest.raises(MemlmError, match="has not ended yet"):
+    assert (
         package.train("first", init_from="first", epochs=2, run_dir="broken", callbacks=[STOP_AT_ONCE], quiet=True)
+        is None
+    )
     package.resume("broken", quiet=True)
     assert outcome("broken") == outcome("second")
 
@@ -193,8 +195,7 @@ def test_every_task_of_a_run_starts_there_whenever_it_is_trained(memlm: Memlm, m
     package.train("pe-ls-rn", run_dir="first", joint=True, **(settings | {"epochs": 20}))
     start: dict[str, Any] = {"init_from": "first", "joint": False, "epochs": 2, "quiet": True}
     package.train("first", run_dir="whole", **start)
-    with pytest.raises(MemlmError, match="has not ended yet"):
-        package.train("first", run_dir="broken", callbacks=[STOP_AT_ONCE], **start)
+    assert package.train("first", run_dir="broken", callbacks=[STOP_AT_ONCE], **start) is None
     shutil.copytree("broken", "changed")
     package.resume("broken", quiet=True)
     assert outcome("broken") == outcome("whole")

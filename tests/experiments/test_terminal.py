@@ -123,5 +123,5 @@ def test_a_stop_says_how_to_go_on(restarts: int, corpus: Path, capsys: pytest.Ca
     assert how == "    memlm train --resume run"
     package.resume("run")
     said = capsys.readouterr().out
-    assert "going on after step" in said
+    assert "resuming after step" in said
     assert ("that is seed" in said) == (restarts == 2)

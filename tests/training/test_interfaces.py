@@ -135,8 +135,7 @@ def test_each_event_can_stop_a_run_which_then_goes_on_exactly(event: str, epochs
 def test_each_event_can_stop_questions(event: str, monkeypatch: pytest.MonkeyPatch):
     shorten_tasks(monkeypatch)
     package.train("pe-ls-rn", run_dir="whole", **QUESTIONS)
-    with pytest.raises(MemlmError, match="broken has not ended yet"):
-        package.train("pe-ls-rn", run_dir="broken", callbacks=[stops_at(event)], **QUESTIONS)
+    assert package.train("pe-ls-rn", run_dir="broken", callbacks=[stops_at(event)], **QUESTIONS) is None
     package.resume("broken", quiet=True)
     assert outcome("broken") == outcome("whole")
 
@@ -148,8 +147,7 @@ def test_at_the_end_there_is_nothing_left_to_stop_but_the_tasks_that_follow(
     package.train("memn2n", dataset=corpus, run_dir="text", callbacks=[stops_at("ended")], **TEXT)
     assert Path("text/summary.json").exists()
     settings = QUESTIONS | {"task": "all"}
-    with pytest.raises(MemlmError, match="all has not ended yet"):
-        package.train("pe-ls-rn", run_dir="all", callbacks=[stops_at("ended")], **settings)
+    assert package.train("pe-ls-rn", run_dir="all", callbacks=[stops_at("ended")], **settings) is None
     assert sorted(path.parent.name for path in Path("all").glob("task-*/summary.json")) == ["task-1"]
 
 
@@ -169,7 +167,8 @@ def test_what_an_observer_raises_ends_the_run_which_goes_on_exactly(event: str, 
     fails: Any = Fails()
     with pytest.raises(ZeroDivisionError, match="mine"):
         package.train("memn2n", dataset=corpus, run_dir="broken", callbacks=[fails], **TEXT)
-    package.resume("broken", quiet=True)
+    if event != "ended":  # which is told when all is done
+        package.resume("broken", quiet=True)
     assert outcome("broken") == outcome("whole")
 
 
