@@ -11,8 +11,8 @@ demo: $(READY)  ## train MemN2N and the LSTM on the embedded sample, beside its 
 	$(BIN)/memlm train --recipe demo-lstm --run-dir runs/demo-lstm --overwrite
 	$(BIN)/memlm compare runs/demo-memn2n runs/demo-lstm
 
-test: check  ## every check of the project
-	$(BIN)/python -m pytest
+test: check  ## every check of the project, on up to four cores
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4
 
 soak: $(READY)  ## the tests of trust in their long form, on two cores; within 30 minutes
 	OMP_NUM_THREADS=1 $(MAKE) --jobs=2 --output-sync=line soak-runs soak-readers
