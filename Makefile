@@ -5,7 +5,7 @@ READY := .venv/ready
 
 .PHONY: demo test soak soak-runs soak-readers check bench format clean
 
-demo: $(READY)  ## train MemN2N and the LSTM on the embedded sample, beside its known floor
+demo: $(READY)  ## train MemN2N and the LSTM on generated stories, beside their known floor
 	$(BIN)/memlm data get stories
 	$(BIN)/memlm train --recipe demo-memn2n --run-dir runs/demo-memn2n --overwrite
 	$(BIN)/memlm train --recipe demo-lstm --run-dir runs/demo-lstm --overwrite

@@ -49,9 +49,10 @@ class Progress:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "Progress":
-        """The inverse of dataclasses.asdict. Raises KeyError or TypeError for anything else.
+        """The inverse of dataclasses.asdict, except that `schedule` is an object here.
 
-        Fields that the first release did not have get their defaults, except that all steps count as reported.
+        Fields that the first release did not have get their defaults, except that all steps count as reported. Raises
+        KeyError or TypeError for anything else.
         """
         parts = {"totals": Totals, "logged": Totals}
         values = {"logged": values["totals"]} | values

@@ -167,18 +167,6 @@ def _without_times(output: str) -> list[list[str]]:
     return [words[:5] + words[7:] if re.fullmatch(r"\d+", words[0]) and len(words) > 6 else words for words in lines]
 
 
-def test_counts_are_a_model_like_any_other(memlm: Memlm, corpus: Path):
-    model = package.train("kneser-ney", dataset=corpus, run_dir="a", order=3, quiet=True)
-    assert memlm("train", "--dataset", corpus, "--model", "kneser-ney", "--order", 3, "--run-dir", "b").exit_code == 0
-    assert {key: outcome("a")[key] for key in ("metrics", "summary")} == {
-        key: outcome("b")[key] for key in ("metrics", "summary")
-    }
-    assert Path("a/best/model.safetensors").read_bytes() == Path("b/best/model.safetensors").read_bytes()
-    assert package.evaluate(model, "test")["perplexity"] == outcome("a")["summary"]["test_perplexity"]
-    with pytest.raises(MemlmError, match="there is nothing to resume"):
-        package.resume("a", quiet=True)
-
-
 @pytest.mark.parametrize("task", [1, "1"])
 def test_questions_are_answered(task: int | str, memlm: Memlm, monkeypatch: pytest.MonkeyPatch):
     shorten_tasks(monkeypatch)

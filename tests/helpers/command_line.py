@@ -14,3 +14,14 @@ def refused(result: Result) -> str:
     (line,) = result.stderr.splitlines()
     assert line.startswith("Error: ")
     return line.removeprefix("Error: ")
+
+
+def well(result: Result) -> str:
+    """The output of a command that ended well."""
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def lines(output: str) -> list[str]:
+    """The lines that are not empty, without the spaces at their ends."""
+    return [line.rstrip() for line in output.splitlines() if line.strip()]

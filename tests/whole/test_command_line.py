@@ -17,7 +17,6 @@ import pytest
 import torch
 from click.testing import Result
 
-from memlm.experiments.signals import SignalRequests
 from memlm.runs.folder import RunFolder
 from tests.helpers.command_line import SMALL, Memlm, refused
 from tests.helpers.faults import fail_disk_call
@@ -288,20 +287,6 @@ def test_a_signal_saves_and_says_how_to_go_on(number: int, status: int, corpus: 
     assert "memlm train --resume runs/a" in out
     assert "Traceback" not in err
     assert (tmp_path / "runs/a/last/checkpoint.json").exists()
-
-
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_second_signal_stops_at_once(number: signal.Signals, status: int):
-    earlier = {name: signal.getsignal(name) for name in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
-    with SignalRequests() as requests:
-        requests.heed_stops()
-        assert not requests.stop()
-        signal.raise_signal(number)
-        assert requests.stop()
-        with pytest.raises(SystemExit) as end:
-            signal.raise_signal(number)
-        assert end.value.code == requests.exit_status == status
-    assert {name: signal.getsignal(name) for name in earlier} == earlier
 
 
 def test_a_run_is_trained_by_one_process_at_a_time(run: Path, memlm: Memlm, corpus: Path):
